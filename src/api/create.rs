@@ -1,0 +1,242 @@
+//! Container create, the main point of policy, and the `Config` it shares with commit.
+
+use std::collections::BTreeMap;
+
+use crate::api::endpoint::NetworkingConfig;
+use crate::api::host_config::{HostConfig, Resources, RestartPolicy};
+use crate::api::json::Json;
+use crate::api::object::{ConsoleSize, Empty, Malformed, Members, Object, Plain, Words, append};
+use crate::object;
+
+/// Body of `POST /containers/create`
+///
+/// Engines up to 26.1 also read the keys of `HostConfig` and `Cpuset` at the top level; no client needs that, and here
+/// they are unknown fields.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Create {
+    /// What runs inside
+    pub config: Config,
+    /// What it asks of the host
+    pub host_config: Option<Box<HostConfig>>,
+    /// Networks to join
+    pub networking_config: Option<Box<NetworkingConfig>>,
+}
+
+impl Create {
+    /// The host's part, made when absent
+    pub fn host_mut(&mut self) -> &mut HostConfig {
+        self.host_config.get_or_insert_default()
+    }
+}
+
+impl Object for Create {
+    // INVARIANT: `Config::FIELDS` first, then the two of this struct; checked by a test below.
+    const FIELDS: &'static [&'static str] = &{
+        let mut all = [""; Config::FIELDS.len() + 2];
+        let mut index = 0;
+        while index < Config::FIELDS.len() {
+            all[index] = Config::FIELDS[index];
+            index += 1;
+        }
+        all[index] = "HostConfig";
+        all[index + 1] = "NetworkingConfig";
+        all
+    };
+
+    fn take(members: &mut Members<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            config: Config::take(members)?,
+            host_config: members.field("HostConfig")?,
+            networking_config: members.field("NetworkingConfig")?,
+        })
+    }
+
+    fn append(&self, members: &mut Vec<(String, Json)>) {
+        let Self { config, host_config, networking_config } = self;
+        config.append(members);
+        append(members, "HostConfig", host_config);
+        append(members, "NetworkingConfig", networking_config);
+    }
+}
+
+object! {
+    /// `Config`: what runs inside a container; also the body of commit
+    pub struct Config {
+        /// At most 64 characters
+        "Hostname" => hostname: String,
+        /// Domain name
+        "Domainname" => domainname: String,
+        /// `user[:group]`, names or numbers; empty is the image's
+        "User" => user: String,
+        /// Connect standard input at start
+        "AttachStdin" => attach_stdin: bool,
+        /// Connect standard output at start
+        "AttachStdout" => attach_stdout: bool,
+        /// Connect standard error at start
+        "AttachStderr" => attach_stderr: bool,
+        /// Ports as `80/tcp`
+        "ExposedPorts" => exposed_ports: Option<BTreeMap<String, Empty>>,
+        /// A terminal; output is raw instead of framed
+        "Tty" => tty: bool,
+        /// Keep standard input open
+        "OpenStdin" => open_stdin: bool,
+        /// Close standard input after the first client
+        "StdinOnce" => stdin_once: bool,
+        /// `NAME=value`; values may be secrets
+        "Env" => env: Option<Vec<String>>,
+        /// Command
+        "Cmd" => cmd: Words,
+        /// Periodic check inside the container
+        "Healthcheck" => healthcheck: Option<Box<Healthcheck>>,
+        /// Windows only; sent by some clients
+        "ArgsEscaped" => args_escaped: bool,
+        /// Local image, by reference or id
+        "Image" => image: String,
+        /// Anonymous volumes by path in the container
+        "Volumes" => volumes: Option<BTreeMap<String, Empty>>,
+        /// Absolute path in the container
+        "WorkingDir" => working_dir: String,
+        /// Entry point; `[""]` resets the image's
+        "Entrypoint" => entrypoint: Words,
+        /// Only a loopback interface
+        "NetworkDisabled" => network_disabled: bool,
+        /// Hardware address; honoured up to 1.51
+        "MacAddress" => mac_address: String,
+        /// Only for commit
+        "OnBuild" => on_build: Option<Vec<String>>,
+        /// Labels
+        "Labels" => labels: Option<BTreeMap<String, String>>,
+        /// Name or number
+        "StopSignal" => stop_signal: String,
+        /// Seconds; -1 waits for ever
+        "StopTimeout" => stop_timeout: Option<i64>,
+        /// Shell of `CMD-SHELL` and of build steps
+        "Shell" => shell: Words,
+    }
+}
+
+object! {
+    /// A check that runs inside the container; times in nanoseconds
+    pub struct Healthcheck {
+        /// `[]` inherits, `["NONE"]` disables, `["CMD", …]` or `["CMD-SHELL", …]`
+        "Test" => test: Option<Vec<String>>,
+        /// Between two checks
+        "Interval" => interval: i64,
+        /// Of one check
+        "Timeout" => timeout: i64,
+        /// Grace after start
+        "StartPeriod" => start_period: i64,
+        /// Between two checks during the grace (1.44)
+        "StartInterval" => start_interval: i64,
+        /// Failures in a row until unhealthy
+        "Retries" => retries: i64,
+    }
+}
+
+/// Body of `POST /containers/{id}/update`
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Update {
+    /// New limits
+    pub resources: Resources,
+    /// New restart policy
+    pub restart_policy: Plain<RestartPolicy>,
+}
+
+impl Object for Update {
+    const FIELDS: &'static [&'static str] = &{
+        let mut all = [""; Resources::FIELDS.len() + 1];
+        let mut index = 0;
+        while index < Resources::FIELDS.len() {
+            all[index] = Resources::FIELDS[index];
+            index += 1;
+        }
+        all[index] = "RestartPolicy";
+        all
+    };
+
+    fn take(members: &mut Members<'_>) -> Result<Self, Malformed> {
+        Ok(Self { resources: Resources::take(members)?, restart_policy: members.field("RestartPolicy")? })
+    }
+
+    fn append(&self, members: &mut Vec<(String, Json)>) {
+        let Self { resources, restart_policy } = self;
+        resources.append(members);
+        append(members, "RestartPolicy", restart_policy);
+    }
+}
+
+object! {
+    /// Body of `POST /containers/{id}/exec`
+    pub struct CreateExec {
+        /// User inside the container; empty is the container's
+        "User" => user: String,
+        /// All capabilities
+        "Privileged" => privileged: bool,
+        /// A terminal
+        "Tty" => tty: bool,
+        /// First size of the console (1.42)
+        "ConsoleSize" => console_size: ConsoleSize,
+        /// Connect standard input
+        "AttachStdin" => attach_stdin: bool,
+        /// Connect standard error
+        "AttachStderr" => attach_stderr: bool,
+        /// Connect standard output
+        "AttachStdout" => attach_stdout: bool,
+        /// Read and not used by the engine
+        "Detach" => detach: bool,
+        /// Keys that detach, as `ctrl-p,ctrl-q`
+        "DetachKeys" => detach_keys: String,
+        /// `NAME=value` (1.25); values may be secrets
+        "Env" => env: Option<Vec<String>>,
+        /// Absolute path in the container (1.35)
+        "WorkingDir" => working_dir: String,
+        /// Command; an array only
+        "Cmd" => cmd: Option<Vec<String>>,
+    }
+}
+
+object! {
+    /// Body of `POST /exec/{id}/start`
+    pub struct StartExec {
+        /// Do not connect: the answer is an ordinary one
+        "Detach" => detach: bool,
+        /// A terminal: raw instead of framed
+        "Tty" => tty: bool,
+        /// First size of the console (1.42)
+        "ConsoleSize" => console_size: ConsoleSize,
+    }
+}
+
+object! {
+    /// Body of `POST /volumes/create`
+    pub struct CreateVolume {
+        /// Name; an existing one is returned as it is
+        "Name" => name: String,
+        /// Driver or plugin; empty is `local`
+        "Driver" => driver: String,
+        /// Options of the driver
+        "DriverOpts" => driver_opts: Option<BTreeMap<String, String>>,
+        /// Labels
+        "Labels" => labels: Option<BTreeMap<String, String>>,
+    }
+}
+
+object! {
+    /// Body of `POST /auth`
+    pub struct Credentials {
+        /// User name
+        "username" => username: String,
+        /// Password
+        "password" => password: String,
+        /// Unused
+        "email" => email: String,
+        /// `user:password` in base64
+        "auth" => auth: String,
+        /// Registry to log in to
+        "serveraddress" => server_address: String,
+        /// Token in place of a password
+        "identitytoken" => identity_token: String,
+        /// Bearer token
+        "registrytoken" => registry_token: String,
+    }
+}

@@ -1,0 +1,131 @@
+//! Registry credentials in headers: parsed, kept out of every log, and encoded anew.
+//!
+//! `X-Registry-Auth` holds one credential, `X-Registry-Config` one for each registry; both are JSON in URL-safe base64.
+//! Keys come in lower case from the docker CLI and capitalised from docker-py's credential stores.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::alphabet::URL_SAFE;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use crate::api::create::Credentials;
+use crate::api::json::Json;
+use crate::api::object::{At, Plain, Value};
+
+/// Headers of a request that an operation may read
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RegistryHeaders {
+    /// `X-Registry-Auth`
+    pub auth: Option<String>,
+    /// `X-Registry-Config`
+    pub config: Option<String>,
+}
+
+/// What an operation reads of the headers
+pub trait Headers: Sized {
+    /// Reads it
+    ///
+    /// # Errors
+    /// What is wrong with the header; never its value.
+    fn read(headers: &RegistryHeaders) -> Result<Self, String>;
+
+    /// The header to send
+    fn write(&self) -> Option<(&'static str, String)>;
+}
+
+impl Headers for () {
+    fn read(_: &RegistryHeaders) -> Result<Self, String> {
+        Ok(())
+    }
+
+    fn write(&self) -> Option<(&'static str, String)> {
+        None
+    }
+}
+
+/// `X-Registry-Auth`
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Auth(pub Option<Credentials>);
+
+impl Headers for Auth {
+    fn read(headers: &RegistryHeaders) -> Result<Self, String> {
+        let Some(json) = decode(headers.auth.as_deref(), AUTH)? else { return Ok(Self(None)) };
+        let Plain(credentials) = Plain::read(lower_keys(json), &At::Body).map_err(|_| malformed(AUTH))?;
+        Ok(Self(Some(credentials)))
+    }
+
+    fn write(&self) -> Option<(&'static str, String)> {
+        let credentials = self.0.clone()?;
+        Some((AUTH, CODEC.encode(Plain(credentials).write().to_bytes())))
+    }
+}
+
+/// `X-Registry-Config`: credentials by registry
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct AuthConfig(pub Option<BTreeMap<String, Plain<Credentials>>>);
+
+impl Headers for AuthConfig {
+    fn read(headers: &RegistryHeaders) -> Result<Self, String> {
+        let json = match decode(headers.config.as_deref(), CONFIG)? {
+            None => return Ok(Self(None)),
+            Some(Json::Object(registries)) => {
+                Json::Object(registries.into_iter().map(|(registry, json)| (registry, lower_keys(json))).collect())
+            }
+            Some(_) => return Err(malformed(CONFIG)),
+        };
+        Value::read(json, &At::Body).map(Self).map_err(|_| malformed(CONFIG))
+    }
+
+    fn write(&self) -> Option<(&'static str, String)> {
+        let registries = &self.0;
+        registries.as_ref().map(|_| (CONFIG, CODEC.encode(registries.write().to_bytes())))
+    }
+}
+
+/// The engine's own reading of the keys is case-insensitive
+fn lower_keys(json: Json) -> Json {
+    match json {
+        Json::Object(members) => {
+            Json::Object(members.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect())
+        }
+        other => other,
+    }
+}
+
+fn decode(header: Option<&str>, name: &str) -> Result<Option<Json>, String> {
+    let Some(text) = header.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let bytes = CODEC.decode(text).map_err(|_| malformed(name))?;
+    match Json::parse(&bytes).map_err(|_| malformed(name))? {
+        Json::Null => Ok(None),
+        json => Ok(Some(json)),
+    }
+}
+
+fn malformed(name: &str) -> String {
+    format!("header {name} is not URL-safe base64 of the JSON of credentials")
+}
+
+const AUTH: &str = "X-Registry-Auth";
+const CONFIG: &str = "X-Registry-Config";
+const CODEC: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_encoded_anew_and_garbage_is_refused_without_its_value() {
+        let auth = Some(CODEC.encode(r#"{"Username":"u","Password":"secret"}"#));
+        let read = Auth::read(&RegistryHeaders { auth, config: None }).unwrap();
+        let (_, written) = read.write().unwrap();
+        assert_eq!(CODEC.decode(written).unwrap(), br#"{"username":"u","password":"secret"}"#);
+
+        let auth = Some(CODEC.encode(r#"{"username":"u","username":"secret"}"#));
+        let error = Auth::read(&RegistryHeaders { auth, config: None }).unwrap_err();
+        assert!(!error.contains("secret"), "{error}");
+    }
+}

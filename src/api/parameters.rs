@@ -1,0 +1,492 @@
+//! The query parameters of each operation, API 1.24 to 1.51.
+
+use std::collections::BTreeMap;
+
+use crate::api::host_config::Ulimit;
+use crate::api::image_ref::ImageRef;
+use crate::api::names::ContainerRef;
+use crate::api::object::Plain;
+use crate::api::query::{Filters, Ignored, JsonParam, Vacant};
+use crate::query;
+
+query! {
+    /// Any list that only filters
+    pub struct Filtered {
+        /// What to list, prune or tell
+        "filters" => filters: Filters,
+    }
+}
+
+query! {
+    /// `GET /events`
+    pub struct Events {
+        /// Which events
+        "filters" => filters: Filters,
+        /// Seconds since 1970 or a time
+        "since" => since: String,
+        /// Seconds since 1970 or a time; the stream ends there
+        "until" => until: String,
+    }
+}
+
+query! {
+    /// `GET /system/df`
+    pub struct DiskUsage {
+        /// `container`, `image`, `volume`, `build-cache` (1.42)
+        "type" => kinds: Vec<String>,
+        /// Detail
+        "verbose" => verbose: bool,
+    }
+}
+
+query! {
+    /// `GET /containers/json`
+    pub struct ListContainers {
+        /// Also those that do not run
+        "all" => all: bool,
+        /// At most so many
+        "limit" => limit: Option<i64>,
+        /// With sizes, which is slow
+        "size" => size: bool,
+        /// Which containers
+        "filters" => filters: Filters,
+        /// Sent by docker-py
+        "trunc_cmd" => trunc_cmd: Ignored,
+    }
+}
+
+query! {
+    /// `POST /containers/create`
+    pub struct CreateContainer {
+        /// Name; empty lets the engine choose
+        "name" => name: Option<ContainerRef>,
+        /// As `linux/arm64/v8` (1.41)
+        "platform" => platform: String,
+    }
+}
+
+query! {
+    /// `GET /containers/{id}/json`
+    pub struct InspectContainer {
+        /// With sizes, which is slow
+        "size" => size: bool,
+    }
+}
+
+query! {
+    /// `GET /containers/{id}/top`
+    pub struct Top {
+        /// Arguments of `ps`, which the engine runs on the host as root
+        "ps_args" => ps_args: String,
+    }
+}
+
+query! {
+    /// `GET /containers/{id}/logs`
+    pub struct Logs {
+        /// Go on as lines come
+        "follow" => follow: bool,
+        /// Standard output
+        "stdout" => stdout: bool,
+        /// Standard error
+        "stderr" => stderr: bool,
+        /// Seconds since 1970 or a time
+        "since" => since: String,
+        /// Seconds since 1970 or a time (1.35)
+        "until" => until: String,
+        /// Lines from the end, or `all`
+        "tail" => tail: String,
+        /// With the log driver's attributes
+        "details" => details: bool,
+        /// With times
+        "timestamps" => timestamps: bool,
+    }
+}
+
+query! {
+    /// `GET /containers/{id}/stats`
+    pub struct Stats {
+        /// Go on (default)
+        "stream" => stream: Option<bool>,
+        /// One sample at once (1.41)
+        "one-shot" => one_shot: bool,
+    }
+}
+
+query! {
+    /// `POST /containers/{id}/attach`
+    pub struct Attach {
+        /// Go on
+        "stream" => stream: bool,
+        /// Standard input
+        "stdin" => stdin: bool,
+        /// Standard output
+        "stdout" => stdout: bool,
+        /// Standard error
+        "stderr" => stderr: bool,
+        /// What was logged before
+        "logs" => logs: bool,
+        /// Keys that detach, as `ctrl-p,ctrl-q`
+        "detachKeys" => detach_keys: String,
+    }
+}
+
+query! {
+    /// A path inside a container
+    pub struct PathInside {
+        /// The path; links stay inside the container
+        "path" => path: String,
+    }
+}
+
+query! {
+    /// `PUT /containers/{id}/archive`
+    pub struct PutArchive {
+        /// Where to unpack
+        "path" => path: String,
+        /// Refuse to put a directory in place of something else, and the reverse
+        "noOverwriteDirNonDir" => no_overwrite_dir_non_dir: bool,
+        /// Keep owners
+        "copyUIDGID" => copy_uid_gid: bool,
+    }
+}
+
+query! {
+    /// `POST /containers/{id}/kill`
+    pub struct Kill {
+        /// Name or number
+        "signal" => signal: String,
+    }
+}
+
+query! {
+    /// `POST /containers/{id}/stop` and `restart`
+    pub struct Stop {
+        /// Seconds until the kill; -1 waits for ever
+        "t" => seconds: Option<i64>,
+        /// Name or number (1.42)
+        "signal" => signal: String,
+    }
+}
+
+query! {
+    /// `POST /containers/{id}/start`; checkpoints are closed
+    pub struct Start {
+        /// Closed: restores a process image
+        "checkpoint" => checkpoint: Vacant,
+        /// Closed: a host path
+        "checkpoint-dir" => checkpoint_dir: Vacant,
+        /// Keys that detach
+        "detachKeys" => detach_keys: Ignored,
+    }
+}
+
+query! {
+    /// `POST /containers/{id}/wait`
+    pub struct Wait {
+        /// `not-running`, `next-exit` or `removed` (1.30)
+        "condition" => condition: String,
+    }
+}
+
+query! {
+    /// Size of a terminal in cells
+    pub struct Resize {
+        /// Height
+        "h" => height: Option<i64>,
+        /// Width
+        "w" => width: Option<i64>,
+    }
+}
+
+query! {
+    /// `POST /containers/{id}/rename`
+    pub struct Rename {
+        /// New name
+        "name" => name: Option<ContainerRef>,
+    }
+}
+
+query! {
+    /// `DELETE /containers/{id}`
+    pub struct RemoveContainer {
+        /// Also when it runs
+        "force" => force: bool,
+        /// With its anonymous volumes
+        "v" => volumes: bool,
+        /// Only the link of that name
+        "link" => link: bool,
+    }
+}
+
+query! {
+    /// `POST /commit`
+    pub struct Commit {
+        /// Container
+        "container" => container: Option<ContainerRef>,
+        /// Repository, with or without a tag
+        "repo" => repo: String,
+        /// Tag
+        "tag" => tag: String,
+        /// Stop its processes meanwhile (default)
+        "pause" => pause: Option<bool>,
+        /// Author
+        "author" => author: String,
+        /// Comment
+        "comment" => comment: String,
+        /// Dockerfile instructions
+        "changes" => changes: Vec<String>,
+    }
+}
+
+query! {
+    /// `GET /images/json`
+    pub struct ListImages {
+        /// Also intermediate ones
+        "all" => all: bool,
+        /// Which images
+        "filters" => filters: Filters,
+        /// Gone since 1.41
+        "filter" => filter: Vacant,
+        /// With digests
+        "digests" => digests: bool,
+        /// With shared sizes (1.42)
+        "shared-size" => shared_size: bool,
+        /// With manifests (1.47)
+        "manifests" => manifests: bool,
+        /// Sent by docker-py
+        "only_ids" => only_ids: Ignored,
+    }
+}
+
+query! {
+    /// `GET /images/search`
+    pub struct Search {
+        /// Word, or `registry/word`
+        "term" => term: String,
+        /// At most so many
+        "limit" => limit: Option<i64>,
+        /// Which images
+        "filters" => filters: Filters,
+    }
+}
+
+query! {
+    /// `GET /images/get`
+    pub struct ExportImages {
+        /// References
+        "names" => names: Vec<String>,
+        /// Platform as JSON (1.48)
+        "platform" => platform: String,
+    }
+}
+
+query! {
+    /// One platform of an image, as JSON (1.48)
+    pub struct OnePlatform {
+        /// Platform
+        "platform" => platform: String,
+    }
+}
+
+query! {
+    /// `GET /images/{name}/json`
+    pub struct InspectImage {
+        /// With manifests (1.48)
+        "manifests" => manifests: bool,
+        /// Platform as JSON (1.49)
+        "platform" => platform: String,
+        /// Gone
+        "size" => size: Ignored,
+    }
+}
+
+query! {
+    /// `POST /images/load`
+    pub struct Load {
+        /// No progress (default is quiet)
+        "quiet" => quiet: Option<bool>,
+        /// Platform as JSON (1.48)
+        "platform" => platform: String,
+    }
+}
+
+query! {
+    /// `POST /images/create` from a registry
+    pub struct Pull {
+        /// Image; without tag and digest all tags are pulled
+        "fromImage" => from_image: Option<ImageRef>,
+        /// Tag or digest
+        "tag" => tag: String,
+        /// As `linux/arm64/v8` (1.32)
+        "platform" => platform: String,
+        /// Import's
+        "fromSrc" => from_src: Vacant,
+        /// Import's
+        "repo" => repo: Vacant,
+        /// Import's
+        "message" => message: Vacant,
+        /// Import's
+        "changes" => changes: Vacant,
+    }
+}
+
+query! {
+    /// `POST /images/create` from an archive
+    pub struct Import {
+        /// `-` is the body; else a URL that the engine fetches
+        "fromSrc" => from_src: String,
+        /// Pull's
+        "fromImage" => from_image: Vacant,
+        /// Repository
+        "repo" => repo: String,
+        /// Tag
+        "tag" => tag: String,
+        /// Comment
+        "message" => message: String,
+        /// Dockerfile instructions
+        "changes" => changes: Vec<String>,
+        /// As `linux/arm64/v8` (1.32)
+        "platform" => platform: String,
+    }
+}
+
+query! {
+    /// `POST /images/{name}/push`
+    pub struct Push {
+        /// Tag; empty pushes all
+        "tag" => tag: String,
+        /// Platform as JSON (1.46)
+        "platform" => platform: String,
+    }
+}
+
+query! {
+    /// `POST /images/{name}/tag`
+    pub struct Tag {
+        /// New repository, with or without a tag
+        "repo" => repo: String,
+        /// New tag
+        "tag" => tag: String,
+        /// Gone since 1.24; sent by docker-py
+        "force" => force: Ignored,
+    }
+}
+
+query! {
+    /// `DELETE /images/{name}`
+    pub struct RemoveImage {
+        /// Also when tagged several times
+        "force" => force: bool,
+        /// Keep untagged parents
+        "noprune" => no_prune: bool,
+        /// Platforms as JSON (1.50)
+        "platforms" => platforms: Vec<String>,
+    }
+}
+
+query! {
+    /// `DELETE /volumes/{name}`
+    pub struct RemoveVolume {
+        /// Also when its driver fails
+        "force" => force: bool,
+    }
+}
+
+query! {
+    /// `GET /networks/{id}`
+    pub struct InspectNetwork {
+        /// Swarm detail
+        "verbose" => verbose: bool,
+        /// `local`, `global` or `swarm`
+        "scope" => scope: String,
+    }
+}
+
+query! {
+    /// `POST /build/prune`
+    pub struct PruneBuild {
+        /// Which records
+        "filters" => filters: Filters,
+        /// All, not only dangling
+        "all" => all: bool,
+        /// Bytes to keep
+        "keep-storage" => keep_storage: Option<i64>,
+        /// Bytes to keep (1.48)
+        "reserved-space" => reserved_space: Option<i64>,
+        /// Bytes at most (1.48)
+        "max-used-space" => max_used_space: Option<i64>,
+        /// Bytes to leave free (1.48)
+        "min-free-space" => min_free_space: Option<i64>,
+    }
+}
+
+query! {
+    /// `POST /build`, classic builder
+    pub struct Build {
+        /// Names of the image; all values count
+        "t" => tags: Vec<String>,
+        /// Context fetched by the engine on the host
+        "remote" => remote: String,
+        /// Path in the context
+        "dockerfile" => dockerfile: String,
+        /// Lines of `/etc/hosts`
+        "extrahosts" => extra_hosts: Vec<String>,
+        /// Refused by the engine on Linux
+        "securityopt" => security_opt: Vacant,
+        /// As `HostConfig.NetworkMode`
+        "networkmode" => network_mode: String,
+        /// Parent cgroup
+        "cgroupparent" => cgroup_parent: String,
+        /// Bytes
+        "memory" => memory: Option<i64>,
+        /// Memory and swap in bytes
+        "memswap" => memory_swap: Option<i64>,
+        /// Relative weight
+        "cpushares" => cpu_shares: Option<i64>,
+        /// Microseconds
+        "cpuperiod" => cpu_period: Option<i64>,
+        /// Microseconds a period
+        "cpuquota" => cpu_quota: Option<i64>,
+        /// CPUs as `0-3,7`
+        "cpusetcpus" => cpuset_cpus: String,
+        /// Memory nodes as `0-3,7`
+        "cpusetmems" => cpuset_mems: String,
+        /// Bytes of `/dev/shm`
+        "shmsize" => shm_size: Option<i64>,
+        /// Limits of the steps
+        "ulimits" => ulimits: JsonParam<Option<Vec<Plain<Ulimit>>>>,
+        /// Build arguments, `null` for one without a value; values may be secrets
+        "buildargs" => build_args: JsonParam<Option<BTreeMap<String, Option<String>>>>,
+        /// Labels of the image
+        "labels" => labels: JsonParam<Option<BTreeMap<String, String>>>,
+        /// Images whose layers may be used
+        "cachefrom" => cache_from: JsonParam<Option<Vec<String>>>,
+        /// BuildKit's
+        "outputs" => outputs: Vacant,
+        /// Stage
+        "target" => target: String,
+        /// As `linux/arm64/v8`
+        "platform" => platform: String,
+        /// BuildKit's
+        "session" => session: Vacant,
+        /// Handle for cancel
+        "buildid" => build_id: String,
+        /// 1 is the classic builder, 2 is BuildKit
+        "version" => version: String,
+        /// No output
+        "q" => quiet: bool,
+        /// No cache
+        "nocache" => no_cache: bool,
+        /// Ask registries for newer images
+        "pull" => pull: bool,
+        /// Remove containers of the steps (default)
+        "rm" => remove: Option<bool>,
+        /// Also after a failure
+        "forcerm" => force_remove: bool,
+        /// One layer (experimental)
+        "squash" => squash: bool,
+        /// Windows only
+        "isolation" => isolation: Vacant,
+    }
+}

@@ -1,0 +1,215 @@
+//! Policies as they are used: grants, maxima and forced values, each with the line it came from.
+//!
+//! [`file`] is a policy as written, [`compile`] makes one of these from it or a [`report`] of everything wrong with it,
+//! [`judge`] decides. Nothing here does I/O, reads a clock, or waits.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use regex::Regex;
+
+use crate::policy::ask::{Access, Flag, Propagation};
+
+pub mod ask;
+
+/// A policy, ready to judge
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Its own name
+    pub name: String,
+    /// Whether a refusal refuses
+    pub mode: Mode,
+    /// Operations, by name or group
+    pub operations: Grants<OperationPattern>,
+    /// Images
+    pub images: Grants<ImagePattern>,
+    /// Host paths
+    pub mounts: Grants<MountPattern>,
+    /// Host ports
+    pub publish: Grants<PublishPattern>,
+    /// Everything else, by flag; a flag that is absent grants nothing
+    pub flags: BTreeMap<Flag, Grants<TextPattern>>,
+    /// Whether callers touch only what is their own
+    pub isolate: Option<Line>,
+    /// Maxima, which lower a request
+    pub limits: Limits,
+    /// Values put in place of the request's
+    pub force: Force,
+    /// Rules over named facts
+    pub rules: Vec<Rule>,
+}
+
+/// What happens to a refused request
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It is refused
+    Enforce,
+    /// It passes, and the record says what would have been refused
+    Warn,
+    /// Nothing is judged (`unrestricted`)
+    Record,
+}
+
+/// A line of a policy file
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// File or shipped policy, as `ci`
+    pub file: Arc<str>,
+    /// Line, from 1
+    pub line: usize,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file, self.line)
+    }
+}
+
+/// What is granted and what is forbidden; forbid wins
+#[derive(Debug, Clone)]
+pub struct Grants<P> {
+    /// Granted
+    pub allow: Vec<(P, Line)>,
+    /// Forbidden
+    pub forbid: Vec<(P, Line)>,
+}
+
+impl<P> Default for Grants<P> {
+    fn default() -> Self {
+        Self { allow: Vec::new(), forbid: Vec::new() }
+    }
+}
+
+/// One operation by name; groups are spelled out when a policy is compiled
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OperationPattern(pub &'static str);
+
+/// A glob over `registry/repository:tag@digest`; `*` stays in one segment, `**` does not
+#[derive(Debug, Clone)]
+pub struct ImagePattern(pub globset::GlobMatcher);
+
+/// Host paths by glob, up to an access and a propagation
+#[derive(Debug, Clone)]
+pub struct MountPattern {
+    /// Absolute; `dir/**` is the directory and all below it
+    pub source: globset::GlobMatcher,
+    /// The most that is granted
+    pub access: Access,
+    /// The most that is granted
+    pub propagation: Propagation,
+}
+
+/// Host ports on an address
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishPattern {
+    /// Address; `None` is any
+    pub address: Option<String>,
+    /// First and last; 0 is an ephemeral port
+    pub ports: (u16, u16),
+}
+
+/// Text in which `*` stands for any text
+#[derive(Debug, Clone)]
+pub struct TextPattern(pub Regex);
+
+/// Maxima; a request above one, or without a limit, gets the maximum
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// Bytes
+    pub memory: Option<(i64, Line)>,
+    /// CPUs in units of 10⁻⁹
+    pub nano_cpus: Option<(i64, Line)>,
+    /// Processes
+    pub pids: Option<(i64, Line)>,
+    /// Bytes of `/dev/shm`
+    pub shm_size: Option<(i64, Line)>,
+    /// Hard limits by name
+    pub ulimits: BTreeMap<String, (i64, Line)>,
+}
+
+/// Values put in place of the request's
+#[derive(Debug, Clone, Default)]
+pub struct Force {
+    /// Added to whatever is created
+    pub labels: BTreeMap<String, (String, Line)>,
+    /// `HostConfig.CgroupParent`
+    pub cgroup_parent: Option<(String, Line)>,
+    /// `Config.User`
+    pub user: Option<(String, Line)>,
+    /// `SecurityOpt` `no-new-privileges`
+    pub no_new_privileges: Option<Line>,
+    /// Added to `CapDrop`
+    pub cap_drop: Vec<(String, Line)>,
+    /// `HostConfig.NetworkMode` where none was given
+    pub network: Option<(String, Line)>,
+    /// `HostConfig.Runtime`
+    pub runtime: Option<(String, Line)>,
+}
+
+/// A rule: an operation and regular expressions over named facts
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Its name, for messages and the record
+    pub id: String,
+    /// What it does when it matches
+    pub effect: Effect,
+    /// The operations it is about
+    pub operations: Vec<&'static str>,
+    /// All must match; a fact with several values matches if one of them does
+    pub when: Vec<(Fact, Regex)>,
+    /// Shown to who is refused
+    pub reason: String,
+    /// Where it stands
+    pub line: Line,
+}
+
+/// What a matching rule does
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Grants the operation itself
+    Allow,
+    /// Refuses the request
+    Forbid,
+}
+
+/// A named fact about a request, for rules
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fact {
+    /// Normalised image reference
+    Image,
+    /// Name given to the new object
+    Name,
+    /// Container, network, volume or exec the request is about, as the client named it
+    Target,
+    /// User of a container or exec
+    User,
+    /// Words of the command and entry point, joined by spaces
+    Command,
+    /// `NAME=value`
+    Env,
+    /// `key=value`
+    Label,
+    /// Host path of a mount
+    Mount,
+    /// Network or mode
+    Network,
+    /// Path inside a container (archive)
+    Path,
+}
+
+impl Fact {
+    /// Every fact with its name in `when`
+    pub const ALL: &'static [(&'static str, Self)] = &[
+        ("image", Self::Image),
+        ("name", Self::Name),
+        ("target", Self::Target),
+        ("user", Self::User),
+        ("command", Self::Command),
+        ("env", Self::Env),
+        ("label", Self::Label),
+        ("mount", Self::Mount),
+        ("network", Self::Network),
+        ("path", Self::Path),
+    ];
+}
