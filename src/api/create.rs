@@ -30,18 +30,7 @@ impl Create {
 }
 
 impl Object for Create {
-    // INVARIANT: `Config::FIELDS` first, then the two of this struct; checked by a test below.
-    const FIELDS: &'static [&'static str] = &{
-        let mut all = [""; Config::FIELDS.len() + 2];
-        let mut index = 0;
-        while index < Config::FIELDS.len() {
-            all[index] = Config::FIELDS[index];
-            index += 1;
-        }
-        all[index] = "HostConfig";
-        all[index + 1] = "NetworkingConfig";
-        all
-    };
+    const FIELDS: &'static [&'static [&'static str]] = &[Config::NAMES, &["HostConfig", "NetworkingConfig"]];
 
     fn take(members: &mut Members<'_>) -> Result<Self, Malformed> {
         Ok(Self {
@@ -143,16 +132,7 @@ pub struct Update {
 }
 
 impl Object for Update {
-    const FIELDS: &'static [&'static str] = &{
-        let mut all = [""; Resources::FIELDS.len() + 1];
-        let mut index = 0;
-        while index < Resources::FIELDS.len() {
-            all[index] = Resources::FIELDS[index];
-            index += 1;
-        }
-        all[index] = "RestartPolicy";
-        all
-    };
+    const FIELDS: &'static [&'static [&'static str]] = &[Resources::NAMES, &["RestartPolicy"]];
 
     fn take(members: &mut Members<'_>) -> Result<Self, Malformed> {
         Ok(Self { resources: Resources::take(members)?, restart_policy: members.field("RestartPolicy")? })

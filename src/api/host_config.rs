@@ -6,9 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::api::bind::Bind;
 use crate::api::json::Json;
-use crate::api::mount::Mount;
-use crate::api::object::{At, ConsoleSize, Malformed, Members, Object, Plain, Value, Words};
+use crate::api::mount::CheckedMount;
+use crate::api::object::{ConsoleSize, Malformed, Members, Object, Plain, Words};
 use crate::object;
 
 /// `HostConfig` of `POST /containers/create`
@@ -20,37 +21,17 @@ pub struct HostConfig {
     pub settings: Settings,
 }
 
-impl HostConfig {
-    const ALL: &'static [&'static [&'static str]] = &[Resources::FIELDS, Settings::FIELDS];
+impl Object for HostConfig {
+    const FIELDS: &'static [&'static [&'static str]] = &[Resources::NAMES, Settings::NAMES];
 
-    /// Names of all fields, in two lists
-    pub fn field_names() -> impl Iterator<Item = &'static str> {
-        Self::ALL.iter().copied().flatten().copied()
-    }
-}
-
-impl Value for Option<Box<HostConfig>> {
-    fn read(json: Json, at: &At<'_>) -> Result<Self, Malformed> {
-        if json == Json::Null {
-            return Ok(None);
-        }
-        let mut members = Members::open(json, HostConfig::ALL, at)?;
-        let value = HostConfig { resources: Resources::take(&mut members)?, settings: Settings::take(&mut members)? };
-        members.close()?;
-        Ok(Some(Box::new(value)))
+    fn take(members: &mut Members<'_>) -> Result<Self, Malformed> {
+        Ok(Self { resources: Resources::take(members)?, settings: Settings::take(members)? })
     }
 
-    fn write(&self) -> Json {
-        let Some(host) = self else { return Json::Null };
-        let HostConfig { resources, settings } = &**host;
-        let mut members = Vec::new();
-        resources.append(&mut members);
-        settings.append(&mut members);
-        Json::Object(members)
-    }
-
-    fn is_unset(&self) -> bool {
-        self.is_none()
+    fn append(&self, members: &mut Vec<(String, Json)>) {
+        let Self { resources, settings } = self;
+        resources.append(members);
+        settings.append(members);
     }
 }
 
@@ -58,7 +39,7 @@ object! {
     /// The fields of `HostConfig` that are not `Resources`
     pub struct Settings {
         /// Host paths and named volumes, `source:target[:mode]`
-        "Binds" => binds: Option<Vec<String>>,
+        "Binds" => binds: Option<Vec<Bind>>,
         /// Stored and never written by the engine
         "ContainerIDFile" => container_id_file: String,
         /// Where the container's output is kept or sent
@@ -130,7 +111,7 @@ object! {
         /// Run an init process; `null` leaves it to the engine
         "Init" => init: Option<bool>,
         /// Typed mounts (1.25)
-        "Mounts" => mounts: Option<Vec<Plain<Mount>>>,
+        "Mounts" => mounts: Option<Vec<CheckedMount>>,
         /// `null` is the default list, `[]` masks nothing (1.37)
         "MaskedPaths" => masked_paths: Option<Vec<String>>,
         /// `null` is the default list, `[]` leaves everything writable (1.37)

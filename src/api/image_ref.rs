@@ -61,6 +61,15 @@ impl ImageRef {
         Self::read(&text)
     }
 
+    /// Every tag of the repository, written `*`: what pull and push without a tag mean
+    #[must_use]
+    pub fn every_tag(mut self) -> Self {
+        if let Meaning::Named(named @ Named { tag: None, digest: None, .. }) = &mut self.meaning {
+            named.tag = Some("*".to_owned());
+        }
+        self
+    }
+
     /// The text as the client gave it
     pub fn given(&self) -> &str {
         &self.given

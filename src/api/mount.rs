@@ -2,7 +2,68 @@
 
 use std::collections::BTreeMap;
 
+use crate::api::bind::HostPath;
+use crate::api::json::Json;
+use crate::api::object::{At, Malformed, Plain, Value};
 use crate::object;
+
+/// A mount whose type is known and whose options belong to it; a bind's source is an absolute, cleaned path
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CheckedMount(Mount);
+
+impl CheckedMount {
+    /// The mount
+    pub fn get(&self) -> &Mount {
+        &self.0
+    }
+
+    /// Labels of the new volume, to be forced
+    pub fn volume_labels_mut(&mut self) -> Option<&mut BTreeMap<String, String>> {
+        let of_volume = self.0.kind == "volume";
+        of_volume.then(|| self.0.volume_options.get_or_insert_default().labels.get_or_insert_default())
+    }
+}
+
+impl Value for CheckedMount {
+    fn read(json: Json, at: &At<'_>) -> Result<Self, Malformed> {
+        let Plain(mut mount): Plain<Mount> = Value::read(json, at)?;
+        let Mount { kind, bind_options, volume_options, tmpfs_options, image_options, source, .. } = &mut mount;
+        let options = [
+            ("bind", "BindOptions", says_something(bind_options)),
+            ("volume", "VolumeOptions", says_something(volume_options)),
+            ("tmpfs", "TmpfsOptions", says_something(tmpfs_options)),
+            ("image", "ImageOptions", says_something(image_options)),
+        ];
+        if !options.iter().any(|(of, ..)| of == kind) {
+            let what = format!("`{}` is none of bind, volume, tmpfs, image", kind.escape_debug());
+            return Err(At::Member(at, "Type").malformed(what));
+        }
+        if let Some((_, name, _)) = options.iter().find(|(of, _, given)| *given && of != kind) {
+            return Err(At::Member(at, name).malformed(format!("not an option of type `{kind}`")));
+        }
+        match kind.as_str() {
+            "bind" => match HostPath::parse(source) {
+                Some(path) => *source = path.to_string(),
+                None => return Err(At::Member(at, "Source").malformed("must be an absolute path")),
+            },
+            "tmpfs" if !source.is_empty() => return Err(At::Member(at, "Source").malformed("a tmpfs has none")),
+            _ => {}
+        }
+        Ok(Self(mount))
+    }
+
+    fn write(&self) -> Json {
+        Plain(self.0.clone()).write()
+    }
+
+    fn is_unset(&self) -> bool {
+        false
+    }
+}
+
+fn says_something<T: Default + PartialEq>(options: &Option<Box<T>>) -> bool {
+    options.as_deref().is_some_and(|options| *options != T::default())
+}
 
 object! {
     /// One element of `HostConfig.Mounts` (1.25)

@@ -40,6 +40,9 @@ pub trait Name: Sized {
 
     /// The text for the engine
     fn as_str(&self) -> &str;
+
+    /// Puts the object's full id in place of the name, so that the engine cannot take it for another
+    fn pin(&mut self, _id: &str) {}
 }
 
 macro_rules! names {
@@ -60,6 +63,10 @@ macro_rules! names {
 
             fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            fn pin(&mut self, id: &str) {
+                self.0 = id.to_owned();
             }
         }
 

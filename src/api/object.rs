@@ -71,8 +71,8 @@ pub trait Value: Sized + Default {
 
 /// An object with a closed set of fields, made by [`object!`](crate::object)
 pub trait Object: Sized {
-    /// Every field's name, exactly as the engine spells it
-    const FIELDS: &'static [&'static str];
+    /// Every field's name, exactly as the engine spells it, in one list for each embedded struct
+    const FIELDS: &'static [&'static [&'static str]];
 
     /// Takes this object's fields out of `members`
     ///
@@ -154,7 +154,7 @@ fn fold(key: &str) -> String {
 /// # Errors
 /// When a field is not understood.
 pub fn read_body<T: Object>(json: Option<Json>) -> Result<T, Malformed> {
-    let mut members = Members::open(json.unwrap_or(Json::Null), &[T::FIELDS], &At::Body)?;
+    let mut members = Members::open(json.unwrap_or(Json::Null), T::FIELDS, &At::Body)?;
     let value = T::take(&mut members)?;
     members.close()?;
     Ok(value)
@@ -182,8 +182,13 @@ macro_rules! object {
         #[derive(Debug, Clone, Default, PartialEq)]
         pub struct $name { $($(#[$doc])* pub $field: $type,)* }
 
+        impl $name {
+            /// Names of the fields
+            pub const NAMES: &'static [&'static str] = &[$($key),*];
+        }
+
         impl $crate::api::object::Object for $name {
-            const FIELDS: &'static [&'static str] = &[$($key),*];
+            const FIELDS: &'static [&'static [&'static str]] = &[Self::NAMES];
 
             fn take(
                 members: &mut $crate::api::object::Members<'_>,
@@ -340,7 +345,7 @@ impl<T: Object> Value for Option<Box<T>> {
         if json == Json::Null {
             return Ok(None);
         }
-        let mut members = Members::open(json, &[T::FIELDS], at)?;
+        let mut members = Members::open(json, T::FIELDS, at)?;
         let value = T::take(&mut members)?;
         members.close()?;
         Ok(Some(Box::new(value)))
@@ -361,7 +366,7 @@ pub struct Plain<T>(pub T);
 
 impl<T: Object + Default + PartialEq> Value for Plain<T> {
     fn read(json: Json, at: &At<'_>) -> Result<Self, Malformed> {
-        let mut members = Members::open(json, &[T::FIELDS], at)?;
+        let mut members = Members::open(json, T::FIELDS, at)?;
         let value = T::take(&mut members)?;
         members.close()?;
         Ok(Self(value))

@@ -12,7 +12,7 @@ use crate::api::endpoint::{Connect, CreateNetwork, Disconnect};
 use crate::api::image_ref::ImageRef;
 use crate::api::names::{ContainerRef, ExecId, NetworkRef, VolumeName};
 use crate::api::parameters as q;
-use crate::api::request::{BodyKind, JsonBody, Misread, OptionalBody, Parts, Request, Stream, Written};
+use crate::api::request::{BodyKind, JsonBody, Misread, OptionalBody, Parts, Request, Stream, Subject, Written};
 
 /// How the engine answers an operation
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,12 +74,30 @@ macro_rules! operations {
                 &ENDPOINTS[line as usize]
             }
 
+            /// Puts the full id of the object in the place of the name in the path
+            pub fn pin_subject(&mut self, id: &str) {
+                match self { $(Self::$variant(request) => Subject::pin(&mut request.subject, id),)* }
+            }
+
             /// What the engine is to get
             pub fn write(&self) -> Written {
                 match self { $(Self::$variant(request) => request.write(),)* }
             }
         }
     };
+}
+
+impl Operation {
+    /// Whether the engine may be asked to leave HTTP for a raw stream
+    ///
+    /// A detached exec is answered in plain HTTP even when asked to upgrade (20.10 to 28.5).
+    pub fn upgrades(&self) -> bool {
+        match self {
+            Self::ContainerAttach(_) => true,
+            Self::ExecStart(request) => !request.body.0.detach,
+            _ => false,
+        }
+    }
 }
 
 operations! {

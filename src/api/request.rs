@@ -123,6 +123,9 @@ pub trait Subject: Sized {
 
     /// The text for the engine
     fn write(&self) -> Option<String>;
+
+    /// Puts a full id in its place
+    fn pin(&mut self, _id: &str) {}
 }
 
 impl Subject for () {
@@ -142,6 +145,10 @@ impl<T: Name> Subject for T {
 
     fn write(&self) -> Option<String> {
         Some(self.as_str().to_owned())
+    }
+
+    fn pin(&mut self, id: &str) {
+        Name::pin(self, id);
     }
 }
 

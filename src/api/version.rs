@@ -20,6 +20,11 @@ impl ApiVersion {
         if minor < Self::MIN.0 || minor > Self::MAX.0 { None } else { Some(Self(minor)) }
     }
 
+    /// N of `1.N`
+    pub const fn minor(self) -> u8 {
+        self.0
+    }
+
     /// Reads `1.NN`; the engine also takes `01.41`, `1.41.0` and `1..41`, which are refused here
     pub fn parse(text: &str) -> Result<Self, BadVersion> {
         let minor = text.strip_prefix("1.").filter(|minor| minor.len() == 2).ok_or(BadVersion::Spelling)?;
