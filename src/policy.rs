@@ -10,8 +10,22 @@ use std::sync::Arc;
 use regex::Regex;
 
 use crate::policy::ask::{Access, Flag, Propagation};
+use crate::policy::report::Report;
 
 pub mod ask;
+pub mod asks;
+pub mod check;
+pub mod command;
+pub mod compile;
+pub mod facts;
+pub mod file;
+pub mod grant;
+pub mod group;
+pub mod judge;
+pub mod modify;
+pub mod references;
+pub mod report;
+pub mod shipped;
 
 /// A policy, ready to judge
 #[derive(Debug, Clone)]
@@ -38,6 +52,8 @@ pub struct Policy {
     pub force: Force,
     /// Rules over named facts
     pub rules: Vec<Rule>,
+    /// What is odd about the file, though it can be used
+    pub warnings: Report,
 }
 
 /// What happens to a refused request
@@ -85,18 +101,25 @@ impl<P> Default for Grants<P> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OperationPattern(pub &'static str);
 
-/// A glob over `registry/repository:tag@digest`; `*` stays in one segment, `**` does not
+/// A pattern of images
 #[derive(Debug, Clone)]
-pub struct ImagePattern(pub globset::GlobMatcher);
+pub struct ImagePattern {
+    /// Over the whole of `registry/repository:tag@digest`
+    pub reference: Regex,
+    /// Over the registry alone
+    pub registry: Regex,
+}
 
-/// Host paths by glob, up to an access and a propagation
+/// Host paths by glob, with an access and a propagation
 #[derive(Debug, Clone)]
 pub struct MountPattern {
     /// Absolute; `dir/**` is the directory and all below it
     pub source: globset::GlobMatcher,
-    /// The most that is granted
+    /// The directories in which such a path may lie
+    pub above: globset::GlobMatcher,
+    /// The most that is granted; the least that is forbidden
     pub access: Access,
-    /// The most that is granted
+    /// The most that is granted; the least that is forbidden
     pub propagation: Propagation,
 }
 

@@ -35,6 +35,8 @@ pub enum What {
     Foreign(Object, String),
     /// A label in our own namespace, which would name an owner
     ReservedLabel(String),
+    /// A value that the engine might read in a way of its own; no policy grants it
+    Odd(&'static str, String),
 }
 
 /// Kinds of objects an owner has
@@ -267,6 +269,7 @@ impl fmt::Display for What {
             Self::Flag(flag, value) => write!(f, "{}={value}", flag.key()),
             Self::Foreign(object, name) => write!(f, "{} {name} of another owner", object.as_str()),
             Self::ReservedLabel(key) => write!(f, "label {key}"),
+            Self::Odd(kind, value) => write!(f, "{kind} `{}`", value.escape_debug()),
         }
     }
 }
@@ -285,6 +288,7 @@ impl What {
             Self::Flag(flag, _) => flag.key(),
             Self::Foreign(..) => "foreign",
             Self::ReservedLabel(_) => "reserved_label",
+            Self::Odd(..) => "odd",
         }
     }
 }

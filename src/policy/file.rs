@@ -1,0 +1,267 @@
+//! A policy as written: the keys of the TOML file with their spans, not yet what they mean.
+//!
+//! Everything that is wrong with the shape of a file (TOML itself, unknown keys, types) is found here; what the words
+//! mean is found by [`crate::policy::compile`].
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+use crate::api::json::Json;
+use crate::policy::Fact;
+use crate::policy::ask::Flag;
+use crate::policy::file::section::Section;
+use crate::policy::file::value::{Amount, Duty, Granted, Lists, MountSource, OneOrMore};
+use crate::policy::report::{Code, Problem, Report};
+
+pub mod section;
+pub mod value;
+
+/// A policy file
+#[derive(Debug, Clone, Default)]
+pub struct File {
+    /// The policy's own name
+    pub name: Option<Spanned<String>>,
+    /// The shipped policy it adds to
+    pub extends: Option<Spanned<String>>,
+    /// `enforce`, `warn` or `record`
+    pub mode: Option<Spanned<String>>,
+    /// Operations and groups
+    pub operations: Lists<String>,
+    /// Image patterns
+    pub images: Lists<String>,
+    /// Host paths
+    pub mounts: Lists<MountSource>,
+    /// Host ports
+    pub publish: Option<Spanned<Granted>>,
+    /// `owner.isolate`
+    pub isolate: Option<Spanned<bool>>,
+    /// Every other word of `docker run`
+    pub flags: BTreeMap<Flag, Spanned<Granted>>,
+    /// Maxima
+    pub limits: Limits,
+    /// Values put in place of the request's
+    pub force: Force,
+    /// Rules
+    pub rules: Vec<Rule>,
+    /// Tests
+    pub tests: Vec<Test>,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// Bytes
+    pub memory: Option<Spanned<Amount>>,
+    /// CPUs
+    pub cpus: Option<Spanned<Amount>>,
+    /// Processes
+    pub pids: Option<Spanned<Amount>>,
+    /// Bytes
+    pub shm_size: Option<Spanned<Amount>>,
+    /// Hard limits by name
+    pub ulimits: Vec<(Spanned<String>, Spanned<Amount>)>,
+}
+
+/// `[force]`
+#[derive(Debug, Clone, Default)]
+pub struct Force {
+    /// By name
+    pub labels: Vec<(Spanned<String>, Spanned<String>)>,
+    /// Parent cgroup
+    pub cgroup_parent: Option<Spanned<String>>,
+    /// User
+    pub user: Option<Spanned<String>>,
+    /// No new privileges
+    pub no_new_privileges: Option<Spanned<bool>>,
+    /// Capabilities
+    pub cap_drop: Option<Spanned<Vec<Spanned<String>>>>,
+    /// Network where none was given
+    pub network: Option<Spanned<String>>,
+    /// OCI runtime
+    pub runtime: Option<Spanned<String>>,
+}
+
+/// `[[rule]]`
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Where it begins
+    pub span: Range<usize>,
+    /// Its name
+    pub id: Spanned<String>,
+    /// Operations it grants
+    pub allow: Option<Spanned<OneOrMore>>,
+    /// Operations it refuses
+    pub forbid: Option<Spanned<OneOrMore>>,
+    /// Expressions by fact
+    pub when: Vec<(Fact, Spanned<String>)>,
+    /// Shown to who is refused
+    pub reason: Option<Spanned<String>>,
+}
+
+/// `[[test]]`
+#[derive(Debug, Clone)]
+pub struct Test {
+    /// What is asked
+    pub request: Spanned<Request>,
+    /// `allow`, `modify` or `deny`
+    pub expect: Spanned<String>,
+    /// Code or text of a refused ask, or a changed field
+    pub because: Option<Spanned<String>>,
+}
+
+/// The request of a test
+#[derive(Debug, Clone)]
+pub enum Request {
+    /// A `docker …` command line
+    Command(String),
+    /// As it stands in HTTP
+    Http {
+        /// Method
+        method: String,
+        /// Path and query
+        path: String,
+        /// JSON body
+        body: Option<Json>,
+    },
+}
+
+/// Reads a file; its shape's mistakes are in the report
+pub fn read(name: &str, text: &str) -> (File, Report) {
+    let mut report = Report::new(name, text);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        let span = error.span().unwrap_or(0..0);
+        report.push(Problem::new(Code::Syntax, span, error.message()));
+    }
+    let file = read_document(Section::root(&document), &mut report);
+    (file, report)
+}
+
+fn read_document(mut root: Section<'_>, report: &mut Report) -> File {
+    if let Some(version) = root.take::<i64>("version", report).filter(|version| *version.as_ref() != 1) {
+        let problem = Problem::new(Code::UnknownWord, version.span(), "this version of policy files is not known");
+        report.push(problem.label("expected 1"));
+    }
+    let mut file = File {
+        name: root.take("name", report),
+        extends: root.take("extends", report),
+        mode: root.take("mode", report),
+        operations: Lists::take(&mut root, report),
+        ..File::default()
+    };
+    if let Some(mut images) = root.section("images", report) {
+        file.images = Lists::take(&mut images, report);
+        images.close(report);
+    }
+    if let Some(mut mounts) = root.section("mounts", report) {
+        file.mounts = Lists::take(&mut mounts, report);
+        if let Some(caller) = mounts.take::<bool>("caller", report).filter(|caller| *caller.as_ref()) {
+            report.push(no_effect(caller.span(), "host paths of the calling container are granted only by `allow`"));
+        }
+        mounts.close(report);
+    }
+    if let Some(mut owner) = root.section("owner", report) {
+        file.isolate = owner.take("isolate", report);
+        if let Some(clean_up) = owner.take::<String>("clean_up", report) {
+            report.push(no_effect(clean_up.span(), "nothing is removed when a caller ends"));
+        }
+        owner.close(report);
+    }
+    if let Some(section) = root.section("limits", report) {
+        file.limits = read_limits(section, report);
+    }
+    if let Some(section) = root.section("force", report) {
+        file.force = read_force(section, report);
+    }
+    for name in FLAG_SECTIONS {
+        let Some(mut section) = root.section(name, report) else { continue };
+        if *name == "run" {
+            file.publish = section.take_granted("publish", Duty::Patterns, report);
+        }
+        for flag in Flag::ALL.iter().filter(|flag| flag.section() == *name) {
+            let granted = section.take_granted(flag.key(), flag.grant().into(), report);
+            file.flags.extend(granted.map(|granted| (*flag, granted)));
+        }
+        section.close(report);
+    }
+    file.rules = root.sections("rule", report).into_iter().filter_map(|rule| read_rule(rule, report)).collect();
+    file.tests = root.sections("test", report).into_iter().filter_map(|test| read_test(test, report)).collect();
+    root.close(report);
+    file
+}
+
+fn no_effect(span: Range<usize>, so: &str) -> Problem {
+    Problem::new(Code::NoEffect, span, "this key has no effect yet").label(format!("in this version, {so}"))
+}
+
+fn read_limits(mut section: Section<'_>, report: &mut Report) -> Limits {
+    let limits = Limits {
+        memory: section.take("memory", report),
+        cpus: section.take("cpus", report),
+        pids: section.take("pids", report),
+        shm_size: section.take("shm_size", report),
+        ulimits: section.section("ulimits", report).map(|ulimits| ulimits.pairs(report)).unwrap_or_default(),
+    };
+    section.close(report);
+    limits
+}
+
+fn read_force(mut section: Section<'_>, report: &mut Report) -> Force {
+    let force = Force {
+        labels: section.section("labels", report).map(|labels| labels.pairs(report)).unwrap_or_default(),
+        cgroup_parent: section.take("cgroup_parent", report),
+        user: section.take("user", report),
+        no_new_privileges: section.take("no_new_privileges", report),
+        cap_drop: section.take("cap_drop", report),
+        network: section.take("network", report),
+        runtime: section.take("runtime", report),
+    };
+    section.close(report);
+    force
+}
+
+fn read_rule(mut section: Section<'_>, report: &mut Report) -> Option<Rule> {
+    let id = section.need("id", report);
+    let (allow, forbid) = (section.take("allow", report), section.take("forbid", report));
+    let when = section.section("when", report).map(|mut when| {
+        let facts = Fact::ALL.iter().filter_map(|(key, fact)| Some((*fact, when.take(key, report)?))).collect();
+        when.close(report);
+        facts
+    });
+    let reason = section.take("reason", report);
+    let span = section.span();
+    section.close(report);
+    if allow.is_some() == forbid.is_some() {
+        let message = if allow.is_some() { "the rule has both `allow` and `forbid`" } else { "the rule has no effect" };
+        let problem = Problem::new(Code::MissingKey, span.clone(), message);
+        report.push(problem.help("give either `forbid` or `allow`, with an operation or a group"));
+        return None;
+    }
+    Some(Rule { span, id: id?, allow, forbid, when: when.unwrap_or_default(), reason })
+}
+
+fn read_test(mut section: Section<'_>, report: &mut Report) -> Option<Test> {
+    let request = section.need("request", report);
+    let expect = section.need("expect", report);
+    let because = section.take("because", report);
+    section.close(report);
+    Some(Test { request: request?, expect: expect?, because })
+}
+
+/// Sections whose keys are those of [`Flag::ALL`]
+const FLAG_SECTIONS: &[&str] = &["run", "exec", "container", "network", "build"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flag_stands_in_a_section_that_is_read() {
+        for flag in Flag::ALL {
+            assert!(FLAG_SECTIONS.contains(&flag.section()), "{flag:?}");
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! How each kind of pattern matches.
+
+use std::net::IpAddr;
+
+use crate::policy::ask::{HostMount, Publish};
+use crate::policy::{ImagePattern, MountPattern, PublishPattern};
+
+impl ImagePattern {
+    /// Whether the normalised reference is one of these
+    pub fn matches(&self, image: &str) -> bool {
+        self.reference.is_match(image)
+    }
+
+    /// Whether any image of the registry in `image` could be one of these
+    pub fn matches_registry(&self, image: &str) -> bool {
+        // `docker login` without a registry names the index of docker.io.
+        let registry = image.split('/').next().map(|host| if host == "index.docker.io" { "docker.io" } else { host });
+        registry.is_some_and(|registry| self.registry.is_match(registry))
+    }
+}
+
+impl MountPattern {
+    /// Whether the mount is no more than this grants
+    pub fn grants(&self, mount: &HostMount) -> bool {
+        self.source.is_match(&mount.source) && mount.access <= self.access && mount.propagation <= self.propagation
+    }
+
+    /// Whether a forbidden path is the mount, holds it, or lies below it
+    pub fn touches(&self, mount: &HostMount) -> bool {
+        self.source.is_match(&mount.source) || self.above.is_match(&mount.source)
+    }
+}
+
+impl PublishPattern {
+    /// Whether every port of the ask is granted on its address
+    pub fn grants(&self, publish: &Publish) -> bool {
+        let Publish { address, ports } = publish;
+        let address = match &self.address {
+            None => true,
+            Some(allowed) => match (allowed.parse::<IpAddr>(), address.parse::<IpAddr>()) {
+                (Ok(allowed), Ok(address)) => allowed == address,
+                _ => allowed == address,
+            },
+        };
+        // Port 0 is an ephemeral one and has to be granted as such.
+        address && self.ports.0 <= ports.0 && ports.1 <= self.ports.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::ask::{Access, Propagation};
+    use crate::policy::compile::pattern::path;
+
+    #[test]
+    fn forbidding_a_path_forbids_its_parents_and_children() {
+        let (source, above) = path("/var/run/docker.sock").unwrap();
+        let pattern = MountPattern { source, above, access: Access::ReadWrite, propagation: Propagation::Shared };
+        let mount = |source: &str| HostMount {
+            source: source.to_owned(),
+            access: Access::ReadOnly,
+            propagation: Propagation::Private,
+        };
+        for source in ["/", "/var", "/var/run", "/var/run/docker.sock"] {
+            assert!(pattern.touches(&mount(source)), "{source}");
+        }
+        assert!(!pattern.touches(&mount("/var/runner")));
+        assert!(!pattern.touches(&mount("/srv")));
+    }
+}

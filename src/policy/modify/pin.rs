@@ -1,0 +1,98 @@
+//! Full ids in the place of names, so that what was judged is what the engine acts on, however names move meanwhile.
+
+use crate::api::create::Create;
+use crate::api::endpoint::EndpointSettings;
+use crate::api::names::Name as _;
+use crate::api::operation::Operation;
+use crate::api::request::{JsonBody, Request};
+use crate::policy::ask::Object;
+use crate::policy::judge::Pin;
+
+/// Puts one looked-up id where its name stood
+pub(super) fn pin(operation: &mut Operation, pin: &Pin) {
+    if pin.subject {
+        return operation.pin_subject(&pin.id);
+    }
+    match operation {
+        Operation::ContainerCreate(Request { body: JsonBody(body), .. }) => match pin.object {
+            Object::Container => containers(body, pin),
+            Object::Network => network(body, pin),
+            // A volume's name is its id.
+            Object::Volume => {}
+        },
+        Operation::NetworkConnect(Request { body: JsonBody(body), .. }) => {
+            if pin.object == Object::Container {
+                body.container.clone_from(&pin.id);
+            }
+            if let Some(settings) = body.endpoint_config.as_deref_mut() {
+                attachment(settings, pin);
+            }
+        }
+        Operation::NetworkDisconnect(Request { body: JsonBody(body), .. }) if pin.object == Object::Container => {
+            body.container.clone_from(&pin.id);
+        }
+        Operation::ImageCommit(Request { query, .. }) => {
+            if let Some(container) = &mut query.container {
+                container.pin(&pin.id);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn containers(body: &mut Create, pin: &Pin) {
+    let settings = &mut body.host_mut().settings;
+    for mode in [&mut settings.network_mode, &mut settings.pid_mode, &mut settings.ipc_mode, &mut settings.cgroup] {
+        if mode.strip_prefix("container:").is_some_and(|name| is(name, pin)) {
+            *mode = format!("container:{}", pin.id);
+        }
+    }
+    for from in settings.volumes_from.iter_mut().flatten() {
+        let (name, mode) = from.split_once(':').map_or((from.as_str(), None), |(name, mode)| (name, Some(mode)));
+        if is(name, pin) {
+            *from = mode.map_or_else(|| pin.id.clone(), |mode| format!("{}:{mode}", pin.id));
+        }
+    }
+    settings.links.iter_mut().flatten().for_each(|text| link(text, pin));
+    for settings in body.networking_config.iter_mut().flat_map(|config| config.endpoints_config.iter_mut().flatten()) {
+        if let Some(settings) = settings.1 {
+            attachment(settings, pin);
+        }
+    }
+}
+
+/// The engine looks a network up by its key when the container starts; `NetworkID` overrides the key (20.10 to 28.5)
+fn network(body: &mut Create, pin: &Pin) {
+    let mode = body.host_mut().settings.network_mode.clone();
+    let config = body.networking_config.get_or_insert_default();
+    let endpoints = config.endpoints_config.get_or_insert_default();
+    if is(&mode, pin) && !endpoints.contains_key(&mode) {
+        endpoints.insert(mode, None);
+    }
+    for (key, settings) in endpoints {
+        let named = settings.as_ref().map_or("", |settings| settings.network_id.as_str());
+        if is(named, pin) || (named.is_empty() && is(key, pin)) {
+            settings.get_or_insert_default().network_id.clone_from(&pin.id);
+        }
+    }
+}
+
+fn attachment(settings: &mut EndpointSettings, pin: &Pin) {
+    match pin.object {
+        Object::Container => settings.links.iter_mut().flatten().for_each(|text| link(text, pin)),
+        Object::Network if is(&settings.network_id, pin) => settings.network_id.clone_from(&pin.id),
+        Object::Network | Object::Volume => {}
+    }
+}
+
+/// `REF` alone has the name for its alias
+fn link(text: &mut String, pin: &Pin) {
+    let (name, alias) = text.split_once(':').unwrap_or((text, text));
+    if is(name, pin) {
+        *text = format!("{}:{}", pin.id, alias.trim_start_matches('/'));
+    }
+}
+
+fn is(name: &str, pin: &Pin) -> bool {
+    name.strip_prefix('/').unwrap_or(name) == pin.name
+}

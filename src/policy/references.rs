@@ -1,0 +1,181 @@
+//! Which objects an operation touches by name, so that somebody can look up what they are and whose.
+
+use crate::api::bind::BindSource;
+use crate::api::create::Create;
+use crate::api::endpoint::EndpointSettings;
+use crate::api::names::Name;
+use crate::api::operation::Operation;
+use crate::api::parameters as q;
+use crate::api::request::{JsonBody, Request};
+use crate::policy::ask::Object;
+
+/// One object that an operation touches
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// What it is
+    pub object: Referent,
+    /// As the client named it
+    pub name: String,
+    /// Where, as `path.id` or `HostConfig.PidMode`
+    pub field: String,
+}
+
+/// What a reference names
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Referent {
+    /// An object that has an owner
+    Object(Object),
+    /// An exec instance; its owner is its container's
+    Exec,
+}
+
+/// The field of the object that the path names
+pub const PATH: &str = "path.id";
+
+/// Every object that `operation` touches and that must be the caller's own
+///
+/// Lists are not here, nor are the inspections, which touch nothing.
+pub fn references(operation: &Operation) -> Vec<Reference> {
+    let mut found = References(Vec::new());
+    of(operation, &mut found);
+    found.0
+}
+
+struct References(Vec<Reference>);
+
+impl References {
+    fn add(&mut self, object: Object, name: &str, field: impl Into<String>) {
+        let name = name.strip_prefix('/').unwrap_or(name).to_owned();
+        self.0.push(Reference { object: Referent::Object(object), name, field: field.into() });
+    }
+
+    fn path(&mut self, object: Object, name: &impl Name) {
+        self.add(object, name.as_str(), PATH);
+    }
+
+    /// `container:REF`
+    fn join(&mut self, mode: &str, field: &str) {
+        if let Some(name) = mode.strip_prefix("container:") {
+            self.add(Object::Container, name, field);
+        }
+    }
+
+    fn network(&mut self, mode: &str, field: &str) {
+        self.join(mode, field);
+        if !mode.is_empty() && !mode.contains(':') && !PREDEFINED.contains(&mode) {
+            self.add(Object::Network, mode, field);
+        }
+    }
+
+    /// `REF:alias`, `REF:mode` or `REF`
+    fn first_part(&mut self, text: &str, field: &str) {
+        self.add(Object::Container, text.split(':').next().unwrap_or(""), field);
+    }
+}
+
+fn of(operation: &Operation, found: &mut References) {
+    use Operation as O;
+    match operation {
+        O::Ping(_) | O::PingHead(_) | O::Version(_) | O::Info(_) | O::Events(_) | O::DiskUsage(_) | O::Auth(_) => {}
+        O::ContainerList(_) | O::ContainerPrune(_) | O::ContainerInspect(_) => {}
+        O::ImageList(_) | O::ImageSearch(_) | O::ImageExportMany(_) | O::ImageExport(_) | O::ImageHistory(_) => {}
+        O::ImageInspect(_) | O::ImageLoad(_) | O::ImagePull(_) | O::ImageImport(_) | O::ImagePrune(_) => {}
+        O::ImagePush(_) | O::ImageTag(_) | O::ImageRemove(_) | O::DistributionInspect(_) | O::BuildPrune(_) => {}
+        O::VolumeList(_) | O::VolumeCreate(_) | O::VolumePrune(_) | O::VolumeInspect(_) => {}
+        O::NetworkList(_) | O::NetworkCreate(_) | O::NetworkPrune(_) | O::NetworkInspect(_) => {}
+
+        O::ContainerArchiveStat(Request { subject, .. }) | O::ContainerArchiveGet(Request { subject, .. }) => {
+            found.path(Object::Container, subject);
+        }
+        O::ContainerArchivePut(Request { subject, .. }) => found.path(Object::Container, subject),
+        O::ContainerExport(Request { subject, .. })
+        | O::ContainerChanges(Request { subject, .. })
+        | O::ContainerPause(Request { subject, .. })
+        | O::ContainerUnpause(Request { subject, .. }) => found.path(Object::Container, subject),
+        O::ContainerTop(Request { subject, .. }) => found.path(Object::Container, subject),
+        O::ContainerLogs(Request { subject, .. }) => found.path(Object::Container, subject),
+        O::ContainerStats(Request { subject, .. }) => found.path(Object::Container, subject),
+        O::ContainerKill(Request { subject, .. }) => found.path(Object::Container, subject),
+        O::ContainerRestart(Request { subject, .. }) | O::ContainerStop(Request { subject, .. }) => {
+            found.path(Object::Container, subject);
+        }
+        O::ContainerStart(Request { subject, .. }) => found.path(Object::Container, subject),
+        O::ContainerWait(Request { subject, .. }) => found.path(Object::Container, subject),
+        O::ContainerResize(Request { subject, .. }) => found.path(Object::Container, subject),
+        O::ContainerAttach(Request { subject, .. }) => found.path(Object::Container, subject),
+        O::ContainerRename(Request { subject, .. }) => found.path(Object::Container, subject),
+        O::ContainerUpdate(Request { subject, .. }) => found.path(Object::Container, subject),
+        O::ContainerRemove(Request { subject, .. }) => found.path(Object::Container, subject),
+        O::ExecCreate(Request { subject, .. }) => found.path(Object::Container, subject),
+        O::ExecStart(Request { subject, .. }) => found.0.push(exec(subject.as_str())),
+        O::ExecResize(Request { subject, .. }) => found.0.push(exec(subject.as_str())),
+        O::ExecInspect(Request { subject, .. }) => found.0.push(exec(subject.as_str())),
+        O::ImageCommit(Request { query: q::Commit { container, .. }, .. }) => {
+            found.add(Object::Container, container.as_ref().map_or("", Name::as_str), "query.container");
+        }
+        O::BuildClassic(Request { query: q::Build { network_mode, .. }, .. }) => {
+            found.network(network_mode, "query.networkmode");
+        }
+        O::VolumeRemove(Request { subject, .. }) => found.path(Object::Volume, subject),
+        O::NetworkConnect(Request { subject, body: JsonBody(body), .. }) => {
+            found.network(subject.as_str(), PATH);
+            found.add(Object::Container, &body.container, "Container");
+            if let Some(settings) = &body.endpoint_config {
+                endpoint(settings, "EndpointConfig", found);
+            }
+        }
+        O::NetworkDisconnect(Request { subject, body: JsonBody(body), .. }) => {
+            found.network(subject.as_str(), PATH);
+            found.add(Object::Container, &body.container, "Container");
+        }
+        O::NetworkRemove(Request { subject, .. }) => found.path(Object::Network, subject),
+        O::ContainerCreate(Request { body: JsonBody(body), .. }) => create(body, found),
+    }
+}
+
+fn exec(id: &str) -> Reference {
+    Reference { object: Referent::Exec, name: id.to_owned(), field: PATH.to_owned() }
+}
+
+fn create(body: &Create, found: &mut References) {
+    if let Some(settings) = body.host_config.as_ref().map(|host| &host.settings) {
+        found.network(&settings.network_mode, "HostConfig.NetworkMode");
+        found.join(&settings.pid_mode, "HostConfig.PidMode");
+        found.join(&settings.ipc_mode, "HostConfig.IpcMode");
+        found.join(&settings.cgroup, "HostConfig.Cgroup");
+        for from in settings.volumes_from.iter().flatten() {
+            found.first_part(from, "HostConfig.VolumesFrom");
+        }
+        for link in settings.links.iter().flatten() {
+            found.first_part(link, "HostConfig.Links");
+        }
+        for (index, bind) in settings.binds.iter().flatten().enumerate() {
+            if let BindSource::Volume(name) = &bind.source {
+                found.add(Object::Volume, name.as_str(), format!("HostConfig.Binds[{index}]"));
+            }
+        }
+        for (index, mount) in settings.mounts.iter().flatten().map(|mount| mount.get()).enumerate() {
+            if mount.kind == "volume" && !mount.source.is_empty() {
+                found.add(Object::Volume, &mount.source, format!("HostConfig.Mounts[{index}].Source"));
+            }
+        }
+    }
+    for (network, settings) in body.networking_config.iter().flat_map(|config| config.endpoints_config.iter().flatten())
+    {
+        let field = format!("NetworkingConfig.EndpointsConfig.{network}");
+        found.network(network, &field);
+        if let Some(settings) = settings {
+            endpoint(settings, &field, found);
+        }
+    }
+}
+
+fn endpoint(settings: &EndpointSettings, field: &str, found: &mut References) {
+    found.network(&settings.network_id, &format!("{field}.NetworkID"));
+    for link in settings.links.iter().flatten() {
+        found.first_part(link, &format!("{field}.Links"));
+    }
+}
+
+/// Networks that every engine has and nobody owns; `host` is an ask of its own
+const PREDEFINED: &[&str] = &["default", "bridge", "none", "host"];
