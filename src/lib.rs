@@ -1,4 +1,17 @@
 //! sockwarden: a policy proxy for the Docker Engine's socket.
+//!
+//! Read [`exchange`] first: one request from head to last byte. [`api`] is the Engine API as a closed, typed world,
+//! [`policy`] judges it; both are pure. [`engine`] alone opens the engine's socket, [`audit`] keeps the record.
 
+pub mod answer;
 pub mod api;
+pub mod audit;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod exchange;
+pub mod hangup;
+pub mod log;
 pub mod policy;
+pub mod server;
+pub mod stream;

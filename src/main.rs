@@ -1,1 +1,7 @@
-fn main() {}
+//! The `sockwarden` binary; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sockwarden::cli::run()
+}

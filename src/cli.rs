@@ -1,0 +1,37 @@
+//! The command line: arguments to subcommands, errors to exit codes; the only code that prints.
+
+mod check;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A policy proxy for the Docker Engine's socket
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the engine's API through a policy, in the foreground
+    Serve(serve::Arguments),
+    /// Check policy files, and run their tests, without serving
+    Check {
+        /// Policy files, or names of shipped policies
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// Runs the command line of this process: 0 done, 1 refused or found something, 2 could not run
+pub fn run() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Check { files } => check::run(&files),
+    }
+}

@@ -1,0 +1,246 @@
+//! The only code that opens the engine's socket.
+//!
+//! A recorded operation gets a connection of its own, which ends with the exchange: nothing a client sends can reach a
+//! connection that serves another. Our own questions are a closed set of look-ups over a pooled client.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyperlocal::{UnixConnector, Uri};
+use thiserror::Error;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use crate::answer::Body;
+use crate::api::call::Outgoing;
+use crate::api::operation::Answer;
+use crate::api::request::BodyKind;
+use crate::api::version::ApiVersion;
+use crate::audit::Recorded;
+
+/// The engine
+#[derive(Debug)]
+pub struct Engine {
+    socket: PathBuf,
+    connect: Duration,
+    answer: Duration,
+    client: Client<UnixConnector, Full<Bytes>>,
+    /// Minor of the newest API version in common; 0 is not known yet
+    newest: AtomicU8,
+}
+
+/// Why the engine gave no answer
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// Nobody listens
+    #[error("cannot reach the Docker Engine: {0}")]
+    Unreachable(std::io::Error),
+    /// Too slow to connect or to begin an answer
+    #[error("the Docker Engine did not answer within {0:?}")]
+    Slow(Duration),
+    /// It broke off, or what it said is no HTTP
+    #[error("the Docker Engine broke off: {0}")]
+    Broken(String),
+    /// It speaks no API version that is modelled here
+    #[error("the Docker Engine speaks no API version between {min} and {max}", min = ApiVersion::MIN, max = ApiVersion::MAX)]
+    Version,
+}
+
+/// A look-up of our own
+#[derive(Debug, Clone, Copy)]
+pub enum Question<'a> {
+    /// `GET /containers/{}/json`
+    Container(&'a str),
+    /// `GET /networks/{}`
+    Network(&'a str),
+    /// `GET /volumes/{}`
+    Volume(&'a str),
+    /// `GET /exec/{}/json`
+    Exec(&'a str),
+}
+
+impl Engine {
+    /// The engine behind `socket`
+    pub fn new(socket: PathBuf, connect: Duration, answer: Duration) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build(UnixConnector);
+        Self { socket, connect, answer, client, newest: AtomicU8::new(0) }
+    }
+
+    /// The newest API version that the engine and this crate have in common
+    ///
+    /// Asked once, and again whenever the engine could not be reached in between: it may come back as another.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked or is too old.
+    pub async fn version(&self) -> Result<ApiVersion, EngineError> {
+        if let Some(version) = ApiVersion::new(self.newest.load(Ordering::Relaxed)) {
+            return Ok(version);
+        }
+        let (parts, _) = self.get("/_ping").await?;
+        let said = parts.headers.get(API_VERSION).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let version = ApiVersion::lowered(said).ok_or(EngineError::Version)?;
+        self.newest.store(version.minor(), Ordering::Relaxed);
+        Ok(version)
+    }
+
+    /// Sends a recorded operation and returns the engine's answer, whose body may still be coming
+    ///
+    /// `body` is the client's stream where the operation has one. Dropping the answer ends the engine's connection.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn send(
+        &self,
+        recorded: &Recorded,
+        version: ApiVersion,
+        body: Body,
+    ) -> Result<Response<Incoming>, EngineError> {
+        let operation = recorded.approved().operation();
+        let endpoint = operation.endpoint();
+        let outgoing = Outgoing::write(operation, version);
+        let headers = headers(&outgoing, endpoint.body, operation.upgrades());
+        let body = match outgoing.body {
+            Some(json) => Full::new(Bytes::from(json)).map_err(|never| match never {}).boxed(),
+            None => body,
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = outgoing.method;
+        *request.uri_mut() =
+            outgoing.target.parse().map_err(|error| EngineError::Broken(format!("target: {error}")))?;
+        *request.headers_mut() = headers;
+        let answer = self.exchange(request);
+        match endpoint.answer {
+            Answer::Whole => timeout(self.answer, answer).await.map_err(|_| EngineError::Slow(self.answer))?,
+            Answer::Stream | Answer::Hijack => answer.await,
+        }
+    }
+
+    /// Makes a volume for an owner before a container that mounts it; an existing one is returned as it is
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn make_volume(&self, _: &Recorded, name: &str, owner: &str) -> Result<(StatusCode, Bytes), EngineError> {
+        let labels = serde_json::json!({ "Name": name, "Labels": { crate::policy::modify::OWNER_LABEL: owner } });
+        let version = self.version().await?;
+        self.ask(Method::POST, &format!("/v{version}/volumes/create"), Bytes::from(labels.to_string())).await
+    }
+
+    /// Asks one of our own questions: status and body
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn question(&self, question: Question<'_>) -> Result<(StatusCode, Bytes), EngineError> {
+        let version = self.version().await?;
+        // INVARIANT: names hold letters, digits, `_`, `.` and `-` only; see `api::names`.
+        let path = match question {
+            Question::Container(name) => format!("/v{version}/containers/{name}/json"),
+            Question::Network(name) => format!("/v{version}/networks/{name}"),
+            Question::Volume(name) => format!("/v{version}/volumes/{name}"),
+            Question::Exec(name) => format!("/v{version}/exec/{name}/json"),
+        };
+        let (parts, body) = self.get(&path).await?;
+        Ok((parts.status, body))
+    }
+
+    async fn get(&self, path: &str) -> Result<(hyper::http::response::Parts, Bytes), EngineError> {
+        self.parts(Method::GET, path, Bytes::new()).await
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<(StatusCode, Bytes), EngineError> {
+        let (parts, body) = self.parts(method, path, body).await?;
+        Ok((parts.status, body))
+    }
+
+    async fn parts(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(hyper::http::response::Parts, Bytes), EngineError> {
+        let mut request = Request::new(Full::new(body.clone()));
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::new(&self.socket, path).into();
+        request.headers_mut().insert(HOST, HeaderValue::from_static(ENGINE_HOST));
+        if !body.is_empty() {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let asked = async {
+            let response = self.client.request(request).await.map_err(|error| self.failed(&error))?;
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, MAX_ANSWER).collect().await;
+            Ok((parts, body.map_err(|error| EngineError::Broken(error.to_string()))?.to_bytes()))
+        };
+        timeout(self.answer, asked).await.map_err(|_| EngineError::Slow(self.answer))?
+    }
+
+    fn failed(&self, error: &hyper_util::client::legacy::Error) -> EngineError {
+        self.newest.store(0, Ordering::Relaxed);
+        if error.is_connect() {
+            return EngineError::Unreachable(std::io::Error::other(root_cause(error)));
+        }
+        EngineError::Broken(root_cause(error))
+    }
+
+    async fn exchange(&self, request: Request<Body>) -> Result<Response<Incoming>, EngineError> {
+        let connected = timeout(self.connect, UnixStream::connect(&self.socket)).await;
+        let stream = connected.map_err(|_| EngineError::Slow(self.connect))?.map_err(|error| {
+            self.newest.store(0, Ordering::Relaxed);
+            EngineError::Unreachable(error)
+        })?;
+        let broken = |error: hyper::Error| EngineError::Broken(root_cause(&error));
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        // Ends when the exchange drops both ends, or hands the socket over after a 101.
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "engine connection ended");
+            }
+        });
+        sender.send_request(request).await.map_err(broken)
+    }
+}
+
+fn headers(outgoing: &Outgoing, body: BodyKind, upgrades: bool) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(HOST, HeaderValue::from_static(ENGINE_HOST));
+    if outgoing.body.is_some() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    } else if body == BodyKind::Stream {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
+    }
+    if upgrades {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
+    }
+    if let Some((name, value)) = &outgoing.header {
+        // Base64 of our own making always is a header's value.
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::from_str(value)) {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+/// The innermost cause, which says most
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// Any value passes on a Unix socket; this is the docker CLI's own
+const ENGINE_HOST: &str = "docker";
+/// Where the engine says its newest version
+pub const API_VERSION: &str = "api-version";
+/// Largest answer to a question of our own, in bytes
+const MAX_ANSWER: usize = 8 << 20;

@@ -1,0 +1,316 @@
+//! One request from head to last byte.
+//!
+//! Route, read, look up facts, judge, record, forward, stream, record the end: [`Exchange::run`] is that line. Whatever
+//! stops it on the way becomes an answer of our own and a record.
+
+mod facts;
+mod head;
+mod lower;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, UPGRADE};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Request, Response, StatusCode};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use crate::answer::{self, Body, Refused, denial};
+use crate::api::call::Call;
+use crate::api::operation::Operation;
+use crate::api::request::BodyKind;
+use crate::audit::Audit;
+use crate::audit::record::{Caller, ObjectLine, Opened, Outcome, ask_lines, change_lines, verdict_word};
+use crate::config::Limits;
+use crate::engine::{Engine, EngineError};
+use crate::policy::Policy;
+use crate::policy::ask::What;
+use crate::policy::judge::{Verdict, approve};
+use crate::stream::{Download, End, Upload, tunnel};
+
+/// What all exchanges of one listener share
+#[derive(Debug)]
+pub struct Gate {
+    /// Listener's name
+    pub name: Arc<str>,
+    /// Owner of what is made through it
+    pub owner: Arc<str>,
+    /// Its policy, as last loaded
+    pub policy: watch::Receiver<Arc<Policy>>,
+    /// The engine
+    pub engine: Arc<Engine>,
+    /// The record
+    pub audit: Arc<Audit>,
+    /// Limits
+    pub limits: Limits,
+    /// Tunnels, which outlive their connection's HTTP
+    pub tunnels: TaskTracker,
+}
+
+/// Serves one request; never fails, as every failure is an answer
+pub async fn exchange(gate: Arc<Gate>, caller: Caller, request: Request<Incoming>) -> Response<Body> {
+    let mut exchange = Exchange::begin(gate, caller, &request);
+    match exchange.run(request).await {
+        Ok(response) => response,
+        Err(refused) => exchange.refuse(&refused),
+    }
+}
+
+/// What is known of one request so far
+struct Exchange {
+    gate: Arc<Gate>,
+    policy: Arc<Policy>,
+    caller: Caller,
+    id: String,
+    begun: Instant,
+    request: String,
+    operation: &'static str,
+    api_version: Option<String>,
+    objects: Vec<ObjectLine>,
+    verdict: Option<Verdict>,
+    end: Option<End>,
+}
+
+impl Exchange {
+    fn begin(gate: Arc<Gate>, caller: Caller, request: &Request<Incoming>) -> Self {
+        let policy = Arc::clone(&gate.policy.borrow());
+        let request = format!("{} {}", request.method(), request.uri().path());
+        Self {
+            gate,
+            policy,
+            caller,
+            id: next_id(),
+            begun: Instant::now(),
+            request,
+            operation: "unknown",
+            api_version: None,
+            objects: Vec::new(),
+            verdict: None,
+            end: None,
+        }
+    }
+
+    async fn run(&mut self, mut request: Request<Incoming>) -> Result<Response<Body>, Refused> {
+        let gate = Arc::clone(&self.gate);
+        let upgrade = head::wants_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
+        let (parts, body) = request.into_parts();
+
+        let call = head::read(&parts, gate.limits.target_bytes)?;
+        self.operation = call.route.endpoint.name;
+        let version = match call.version {
+            Some(version) => version,
+            None => gate.engine.version().await?,
+        };
+        self.api_version = Some(version.to_string());
+        let (operation, upload) = self.read(call, body).await?;
+
+        let found = match self.policy.isolate {
+            Some(_) => facts::gather(&gate.engine, &operation, &gate.owner).await?,
+            None => facts::named_only(&operation, &gate.owner),
+        };
+        self.objects = found.objects;
+
+        let (verdict, approved) = approve(&self.policy, operation, &found.facts);
+        let denied = denial(&self.policy.name, &verdict);
+        let verdict = self.verdict.insert(verdict);
+        let approved = approved.ok_or(Refused::Denied(denied))?;
+
+        let word = verdict_word(verdict.decision, true);
+        let recorded = gate.audit.record(&self.opened(word, None, None), approved).map_err(|error| {
+            tracing::error!(%error, "the record cannot be written");
+            Refused::Unrecorded
+        })?;
+        let end = self.end.insert(self.end_line());
+        let counters = end.counters();
+
+        for volume in &found.new_volumes {
+            make_volume(&gate, &recorded, volume).await?;
+        }
+        let upload = upload.map_or_else(answer::empty, |body| Upload::new(body, counters).boxed());
+        let response = gate.engine.send(&recorded, version, upload).await?;
+
+        self.answer(response, upgrade, recorded.approved().operation()).await
+    }
+
+    /// Reads the operation; a stream is left for later
+    async fn read(&self, call: Call, body: Incoming) -> Result<(Operation, Option<Incoming>), Refused> {
+        if call.route.endpoint.body == BodyKind::Stream {
+            return Ok((call.operation(&[])?, Some(body)));
+        }
+        let limits = &self.gate.limits;
+        let limit = limits.body_bytes;
+        if body.size_hint().lower() > limit as u64 {
+            return Err(Refused::TooLarge { limit });
+        }
+        let collected = timeout(limits.body_time, Limited::new(body, limit).collect()).await;
+        let bytes = match collected.map_err(|_| Refused::TooSlow(limits.body_time))? {
+            Ok(collected) => collected.to_bytes(),
+            Err(error) if error.is::<LengthLimitError>() => return Err(Refused::TooLarge { limit }),
+            Err(_) => return Err(Refused::BodyBroken),
+        };
+        Ok((call.operation(&bytes)?, None))
+    }
+
+    /// Turns the engine's answer into ours; its last byte ends the exchange
+    async fn answer(
+        &mut self,
+        mut response: Response<Incoming>,
+        client: Option<OnUpgrade>,
+        operation: &Operation,
+    ) -> Result<Response<Body>, Refused> {
+        let idle = self.gate.limits.idle;
+        let status = response.status();
+        let Some(mut end) = self.end.take() else { return Err(Refused::Unrecorded) };
+        end.answered(status.as_u16());
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            if !operation.upgrades() {
+                end.outcome(Outcome::EngineFailed);
+                return Err(EngineError::Broken("it left HTTP where it may not".to_owned()).into());
+            }
+            let engine = hyper::upgrade::on(&mut response);
+            let (parts, _) = response.into_parts();
+            let mut ours = Response::new(answer::empty());
+            *ours.headers_mut() = lower::headers(parts.headers);
+            let Some(client) = client else { return crate::stream::one_way(ours, engine, end).await };
+            *ours.status_mut() = status;
+            ours.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            ours.headers_mut().insert(UPGRADE, HeaderValue::from_static("tcp"));
+            self.gate.tunnels.spawn(async move {
+                if let (Ok(engine), Ok(client)) = (engine.await, client.await) {
+                    tunnel(client, engine, end, idle).await;
+                }
+            });
+            return Ok(ours);
+        }
+        let (mut parts, body) = response.into_parts();
+        parts.headers = lower::headers(parts.headers);
+        if matches!(operation, Operation::Version(_)) && status == StatusCode::OK {
+            let body = body.collect().await.map_err(|error| EngineError::Broken(error.to_string()))?.to_bytes();
+            let body = lower::version(&body).unwrap_or(body);
+            parts.headers.remove(CONTENT_LENGTH);
+            end.counters().to_client.fetch_add(body.len() as u64, Ordering::Relaxed);
+            end.outcome(Outcome::Complete);
+            return Ok(Response::from_parts(parts, Full::new(body).map_err(|never| match never {}).boxed()));
+        }
+        Ok(Response::from_parts(parts, Download::new(body, end, idle).boxed()))
+    }
+
+    /// Answers a refusal and records it; a refusal that cannot be recorded is still one
+    fn refuse(&mut self, refused: &Refused) -> Response<Body> {
+        let status = refused.status();
+        let message = refused.message(&self.id);
+        match self.end.take() {
+            // Recorded already: only the end is missing.
+            Some(mut end) => {
+                end.answered(status.as_u16());
+                end.outcome(Outcome::EngineFailed);
+            }
+            None => {
+                let word = if matches!(refused, Refused::Denied(_)) { "deny" } else { "error" };
+                if let Err(error) = self.gate.audit.refused(&self.opened(word, Some(status), Some(&message))) {
+                    tracing::error!(%error, id = self.id, "a refusal could not be recorded");
+                }
+            }
+        }
+        tracing::info!(id = self.id, operation = self.operation, status = status.as_u16(), message, "refused");
+        let response = answer::error(status, &message);
+        // The rest of a body that was not read is no next request.
+        if matches!(refused, Refused::TooLarge { .. } | Refused::TooSlow(_) | Refused::BodyBroken) {
+            answer::and_close(response)
+        } else {
+            response
+        }
+    }
+
+    fn opened<'a>(&'a self, verdict: &'static str, status: Option<StatusCode>, message: Option<&'a str>) -> Opened<'a> {
+        let judged = self.verdict.as_ref();
+        let images = judged.iter().flat_map(|verdict| &verdict.asks).filter_map(|judged| match &judged.ask.what {
+            What::Image(image) => Some(image.to_string()),
+            _ => None,
+        });
+        Opened {
+            time: Timestamp::now(),
+            event: "request",
+            id: &self.id,
+            listener: &self.gate.name,
+            caller: self.caller,
+            owner: &self.gate.owner,
+            policy: &self.policy.name,
+            operation: self.operation,
+            request: &self.request,
+            api_version: self.api_version.clone(),
+            objects: self.objects.clone(),
+            images: images.collect(),
+            verdict,
+            asks: judged.map(ask_lines).unwrap_or_default(),
+            changes: judged.map(change_lines).unwrap_or_default(),
+            status: status.map(|status| status.as_u16()),
+            message,
+        }
+    }
+
+    fn end_line(&self) -> End {
+        let Self { gate, id, operation, begun, .. } = self;
+        End::new(Arc::clone(&gate.audit), id.clone(), Arc::clone(&gate.name), operation, *begun)
+    }
+}
+
+/// Makes a volume that a container is about to mount, so that it carries its owner from the start
+async fn make_volume(gate: &Gate, recorded: &crate::audit::Recorded, name: &str) -> Result<(), Refused> {
+    let (status, body) = gate.engine.make_volume(recorded, name, &gate.owner).await?;
+    let made: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
+    let owner =
+        made.as_ref().and_then(|made| made.pointer("/Labels/sockwarden.owner")).and_then(|owner| owner.as_str());
+    // Somebody may have made it in between: an existing volume comes back with its own labels.
+    match status.is_success() {
+        true if owner == Some(&*gate.owner) => Ok(()),
+        true => Err(Refused::Denied(format!("volume {name} of another owner is refused: use another name"))),
+        false => Err(EngineError::Broken(String::from_utf8_lossy(&body).into_owned()).into()),
+    }
+}
+
+/// Ids count on from the time of the start, so that they do not repeat after a restart
+fn next_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let start = || u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(1);
+    let _ = NEXT.compare_exchange(0, start(), Ordering::Relaxed, Ordering::Relaxed);
+    format!("{:x}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Records what came on a connection and was no HTTP; hyper has answered it
+pub fn unreadable(gate: &Gate, caller: Caller, error: &hyper::Error) {
+    if !error.is_parse() && !error.is_parse_too_large() && !error.is_timeout() {
+        tracing::debug!(%error, listener = &*gate.name, "connection ended");
+        return;
+    }
+    let message = format!("sockwarden: the request was not understood: {error}");
+    let policy = Arc::clone(&gate.policy.borrow());
+    let line = Opened {
+        time: Timestamp::now(),
+        event: "request",
+        id: &next_id(),
+        listener: &gate.name,
+        caller,
+        owner: &gate.owner,
+        policy: &policy.name,
+        operation: "unknown",
+        request: "",
+        api_version: None,
+        objects: Vec::new(),
+        images: Vec::new(),
+        verdict: "error",
+        asks: Vec::new(),
+        changes: Vec::new(),
+        status: Some(StatusCode::BAD_REQUEST.as_u16()),
+        message: Some(&message),
+    };
+    if let Err(error) = gate.audit.refused(&line) {
+        tracing::error!(%error, "a refusal could not be recorded");
+    }
+}

@@ -1,0 +1,52 @@
+//! The head of a request: what of it is read, and what makes it unreadable.
+
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, UPGRADE};
+use hyper::http::request::Parts;
+
+use crate::answer::Refused;
+use crate::api::call::Call;
+use crate::api::credentials::RegistryHeaders;
+
+/// Reads method, target and the few headers that have a meaning
+///
+/// # Errors
+/// When the head can be read in two ways, or leads to no open operation.
+pub fn read(parts: &Parts, target_bytes: usize) -> Result<Call, Refused> {
+    let Parts { method, uri, headers, .. } = parts;
+    if uri.scheme().is_some() || uri.authority().is_some() {
+        return Err(Refused::Header("the request target must be a path, not a URL or an authority"));
+    }
+    if uri.path_and_query().is_some_and(|target| target.as_str().len() > target_bytes) {
+        return Err(Refused::TargetTooLong { limit: target_bytes });
+    }
+    for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LENGTH, AUTH, CONFIG] {
+        if headers.get_all(name).iter().count() > 1 {
+            return Err(Refused::Header("a header that may stand once stands several times"));
+        }
+    }
+    let headers_of_registry = RegistryHeaders { auth: text(headers, AUTH)?, config: text(headers, CONFIG)? };
+    let call = Call::read(method, uri.path(), uri.query(), headers_of_registry)?;
+    // The engine merges a form body into the query and lets it win (20.10 to 28.5).
+    let media_type = text(headers, CONTENT_TYPE)?.unwrap_or_default().to_ascii_lowercase();
+    if ["application/x-www-form-urlencoded", "multipart/"].iter().any(|form| media_type.trim_start().starts_with(form))
+    {
+        return Err(Refused::Header("a form body would change the query; send JSON or a tar archive"));
+    }
+    if text(headers, CONTENT_ENCODING)?.is_some_and(|encoding| !matches!(encoding.as_str(), "" | "identity")) {
+        return Err(Refused::Header("the engine decodes no Content-Encoding; send the body as it is"));
+    }
+    Ok(call)
+}
+
+/// Whether the client is ready to leave HTTP; the engine too looks at the header's presence only
+pub fn wants_upgrade(headers: &HeaderMap) -> bool {
+    headers.contains_key(UPGRADE)
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<String>, Refused> {
+    let read = |value: &hyper::header::HeaderValue| value.to_str().map(str::to_owned);
+    headers.get(name).map(read).transpose().map_err(|_| Refused::Header("a header's value is not plain text"))
+}
+
+const AUTH: HeaderName = HeaderName::from_static("x-registry-auth");
+const CONFIG: HeaderName = HeaderName::from_static("x-registry-config");
