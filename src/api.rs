@@ -22,4 +22,5 @@ pub mod query;
 pub mod request;
 pub mod route;
 pub mod target;
+pub mod value;
 pub mod version;

@@ -1,6 +1,7 @@
 //! The command line: arguments to subcommands, errors to exit codes; the only code that prints.
 
 mod check;
+mod coverage;
 mod serve;
 
 use std::path::PathBuf;
@@ -26,6 +27,12 @@ enum Command {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Print every operation, parameter and field that is known, and what becomes of it
+    Coverage {
+        /// Policy, a shipped name or a file
+        #[arg(long, default_value = "ci", value_name = "NAME|FILE")]
+        policy: String,
+    },
 }
 
 /// Runs the command line of this process: 0 done, 1 refused or found something, 2 could not run
@@ -33,5 +40,6 @@ pub fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Check { files } => check::run(&files),
+        Command::Coverage { policy } => coverage::run(&policy),
     }
 }

@@ -1,9 +1,11 @@
 //! The only code that opens the engine's socket.
 //!
-//! A recorded operation gets a connection of its own, which ends with the exchange: nothing a client sends can reach a
-//! connection that serves another. Our own questions are a closed set of look-ups over a pooled client.
+//! A client's connection has at most one idle connection to the engine, which no other client shares, and which is not
+//! used again after a stream: nothing a client sends can meet another's answer. Our own questions are a closed set of
+//! look-ups over a pooled client.
 
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -36,6 +38,24 @@ pub struct Engine {
     client: Client<UnixConnector, Full<Bytes>>,
     /// Minor of the newest API version in common; 0 is not known yet
     newest: AtomicU8,
+}
+
+/// The engine's side of one client's connection
+#[derive(Debug, Default)]
+pub struct Link(Mutex<Option<http1::SendRequest<Body>>>);
+
+impl Link {
+    /// The idle connection, if there is one that still lives
+    async fn take(&self) -> Option<http1::SendRequest<Body>> {
+        let mut sender = self.0.lock().ok()?.take()?;
+        sender.ready().await.ok().map(|()| sender)
+    }
+
+    fn keep(&self, sender: http1::SendRequest<Body>) {
+        if let Ok(mut idle) = self.0.lock() {
+            *idle = Some(sender);
+        }
+    }
 }
 
 /// Why the engine gave no answer
@@ -94,12 +114,14 @@ impl Engine {
 
     /// Sends a recorded operation and returns the engine's answer, whose body may still be coming
     ///
-    /// `body` is the client's stream where the operation has one. Dropping the answer ends the engine's connection.
+    /// `body` is the client's stream where the operation has one. Dropping the answer before its end ends the engine's
+    /// connection.
     ///
     /// # Errors
     /// When there is no answer.
     pub async fn send(
         &self,
+        link: &Link,
         recorded: &Recorded,
         version: ApiVersion,
         body: Body,
@@ -117,7 +139,8 @@ impl Engine {
         *request.uri_mut() =
             outgoing.target.parse().map_err(|error| EngineError::Broken(format!("target: {error}")))?;
         *request.headers_mut() = headers;
-        let answer = self.exchange(request);
+        let again = endpoint.body == BodyKind::Json && endpoint.answer != Answer::Hijack;
+        let answer = self.exchange(link, request, again);
         match endpoint.answer {
             Answer::Whole => timeout(self.answer, answer).await.map_err(|_| EngineError::Slow(self.answer))?,
             Answer::Stream | Answer::Hijack => answer.await,
@@ -190,21 +213,39 @@ impl Engine {
         EngineError::Broken(root_cause(error))
     }
 
-    async fn exchange(&self, request: Request<Body>) -> Result<Response<Incoming>, EngineError> {
+    /// Sends over the client's link; `again` keeps the connection for its next request
+    async fn exchange(
+        &self,
+        link: &Link,
+        request: Request<Body>,
+        again: bool,
+    ) -> Result<Response<Incoming>, EngineError> {
+        let mut sender = match link.take().await {
+            Some(sender) => sender,
+            None => self.connect().await?,
+        };
+        let response = sender.send_request(request).await.map_err(|error| EngineError::Broken(root_cause(&error)))?;
+        if again {
+            link.keep(sender);
+        }
+        Ok(response)
+    }
+
+    async fn connect(&self) -> Result<http1::SendRequest<Body>, EngineError> {
         let connected = timeout(self.connect, UnixStream::connect(&self.socket)).await;
         let stream = connected.map_err(|_| EngineError::Slow(self.connect))?.map_err(|error| {
             self.newest.store(0, Ordering::Relaxed);
             EngineError::Unreachable(error)
         })?;
-        let broken = |error: hyper::Error| EngineError::Broken(root_cause(&error));
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        let shaken = http1::handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = shaken.map_err(|error| EngineError::Broken(root_cause(&error)))?;
         // Ends when the exchange drops both ends, or hands the socket over after a 101.
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
                 tracing::debug!(%error, "engine connection ended");
             }
         });
-        sender.send_request(request).await.map_err(broken)
+        Ok(sender)
     }
 }
 

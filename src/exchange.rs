@@ -6,6 +6,7 @@
 mod facts;
 mod head;
 mod lower;
+mod paths;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use std::time::Instant;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, UPGRADE};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use jiff::Timestamp;
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+pub use self::paths::Ours;
 use crate::answer::{self, Body, Refused, denial};
 use crate::api::call::Call;
 use crate::api::operation::Operation;
@@ -28,11 +30,11 @@ use crate::api::request::BodyKind;
 use crate::audit::Audit;
 use crate::audit::record::{Caller, ObjectLine, Opened, Outcome, ask_lines, change_lines, verdict_word};
 use crate::config::Limits;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Link};
 use crate::policy::Policy;
 use crate::policy::ask::What;
 use crate::policy::judge::{Verdict, approve};
-use crate::stream::{Download, End, Upload, tunnel};
+use crate::stream::{Counters, Download, End, Rest, Upload, one_way, open, tunnel};
 
 /// What all exchanges of one listener share
 #[derive(Debug)]
@@ -49,13 +51,15 @@ pub struct Gate {
     pub audit: Arc<Audit>,
     /// Limits
     pub limits: Limits,
+    /// What no mount may give away
+    pub ours: Arc<Ours>,
     /// Tunnels, which outlive their connection's HTTP
     pub tunnels: TaskTracker,
 }
 
 /// Serves one request; never fails, as every failure is an answer
-pub async fn exchange(gate: Arc<Gate>, caller: Caller, request: Request<Incoming>) -> Response<Body> {
-    let mut exchange = Exchange::begin(gate, caller, &request);
+pub async fn exchange(gate: Arc<Gate>, link: Arc<Link>, caller: Caller, request: Request<Incoming>) -> Response<Body> {
+    let mut exchange = Exchange::begin(gate, link, caller, &request);
     match exchange.run(request).await {
         Ok(response) => response,
         Err(refused) => exchange.refuse(&refused),
@@ -65,6 +69,7 @@ pub async fn exchange(gate: Arc<Gate>, caller: Caller, request: Request<Incoming
 /// What is known of one request so far
 struct Exchange {
     gate: Arc<Gate>,
+    link: Arc<Link>,
     policy: Arc<Policy>,
     caller: Caller,
     id: String,
@@ -74,15 +79,17 @@ struct Exchange {
     api_version: Option<String>,
     objects: Vec<ObjectLine>,
     verdict: Option<Verdict>,
+    bytes: Arc<Counters>,
     end: Option<End>,
 }
 
 impl Exchange {
-    fn begin(gate: Arc<Gate>, caller: Caller, request: &Request<Incoming>) -> Self {
+    fn begin(gate: Arc<Gate>, link: Arc<Link>, caller: Caller, request: &Request<Incoming>) -> Self {
         let policy = Arc::clone(&gate.policy.borrow());
         let request = format!("{} {}", request.method(), request.uri().path());
         Self {
             gate,
+            link,
             policy,
             caller,
             id: next_id(),
@@ -92,6 +99,7 @@ impl Exchange {
             api_version: None,
             objects: Vec::new(),
             verdict: None,
+            bytes: Arc::default(),
             end: None,
         }
     }
@@ -100,6 +108,8 @@ impl Exchange {
         let gate = Arc::clone(&self.gate);
         let upgrade = head::wants_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
         let (parts, body) = request.into_parts();
+        let rest = if parts.headers.contains_key(EXPECT) { Rest::Left } else { Rest::Read };
+        let body = Upload::new(body, Arc::clone(&self.bytes), rest);
 
         let call = head::read(&parts, gate.limits.target_bytes)?;
         self.operation = call.route.endpoint.name;
@@ -110,11 +120,20 @@ impl Exchange {
         self.api_version = Some(version.to_string());
         let (operation, upload) = self.read(call, body).await?;
 
-        let found = match self.policy.isolate {
+        let mut found = match self.policy.isolate {
             Some(_) => facts::gather(&gate.engine, &operation, &gate.owner).await?,
             None => facts::named_only(&operation, &gate.owner),
         };
         self.objects = found.objects;
+        // Where no line grants a path, its name is refused already.
+        let operation = match self.policy.mounts.allow.is_empty() {
+            true => operation,
+            false => {
+                let (operation, paths) = paths::follow(&gate.ours, operation).await;
+                found.facts.paths = paths;
+                operation
+            }
+        };
 
         let (verdict, approved) = approve(&self.policy, operation, &found.facts);
         let denied = denial(&self.policy.name, &verdict);
@@ -126,20 +145,19 @@ impl Exchange {
             tracing::error!(%error, "the record cannot be written");
             Refused::Unrecorded
         })?;
-        let end = self.end.insert(self.end_line());
-        let counters = end.counters();
+        self.end = Some(self.end_line());
 
         for volume in &found.new_volumes {
             make_volume(&gate, &recorded, volume).await?;
         }
-        let upload = upload.map_or_else(answer::empty, |body| Upload::new(body, counters).boxed());
-        let response = gate.engine.send(&recorded, version, upload).await?;
+        let upload = upload.map_or_else(answer::empty, Upload::boxed);
+        let response = gate.engine.send(&self.link, &recorded, version, upload).await?;
 
         self.answer(response, upgrade, recorded.approved().operation()).await
     }
 
     /// Reads the operation; a stream is left for later
-    async fn read(&self, call: Call, body: Incoming) -> Result<(Operation, Option<Incoming>), Refused> {
+    async fn read(&self, call: Call, body: Upload) -> Result<(Operation, Option<Upload>), Refused> {
         if call.route.endpoint.body == BodyKind::Stream {
             return Ok((call.operation(&[])?, Some(body)));
         }
@@ -166,39 +184,46 @@ impl Exchange {
     ) -> Result<Response<Body>, Refused> {
         let idle = self.gate.limits.idle;
         let status = response.status();
-        let Some(mut end) = self.end.take() else { return Err(Refused::Unrecorded) };
-        end.answered(status.as_u16());
         if status == StatusCode::SWITCHING_PROTOCOLS {
             if !operation.upgrades() {
-                end.outcome(Outcome::EngineFailed);
                 return Err(EngineError::Broken("it left HTTP where it may not".to_owned()).into());
             }
             let engine = hyper::upgrade::on(&mut response);
             let (parts, _) = response.into_parts();
             let mut ours = Response::new(answer::empty());
             *ours.headers_mut() = lower::headers(parts.headers);
-            let Some(client) = client else { return crate::stream::one_way(ours, engine, end).await };
+            let Some(client) = client else {
+                let engine = open(engine).await.map_err(|error| EngineError::Broken(error.to_string()))?;
+                *ours.body_mut() = one_way(engine, self.ending(ours.status())?);
+                return Ok(ours);
+            };
             *ours.status_mut() = status;
             ours.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
             ours.headers_mut().insert(UPGRADE, HeaderValue::from_static("tcp"));
-            self.gate.tunnels.spawn(async move {
-                if let (Ok(engine), Ok(client)) = (engine.await, client.await) {
-                    tunnel(client, engine, end, idle).await;
-                }
-            });
+            let end = self.ending(status)?;
+            self.gate.tunnels.spawn(tunnel(client, engine, end, idle));
             return Ok(ours);
         }
         let (mut parts, body) = response.into_parts();
         parts.headers = lower::headers(parts.headers);
         if matches!(operation, Operation::Version(_)) && status == StatusCode::OK {
-            let body = body.collect().await.map_err(|error| EngineError::Broken(error.to_string()))?.to_bytes();
+            let body = Limited::new(body, self.gate.limits.body_bytes).collect().await;
+            let body = body.map_err(|error| EngineError::Broken(error.to_string()))?.to_bytes();
             let body = lower::version(&body).unwrap_or(body);
             parts.headers.remove(CONTENT_LENGTH);
+            let mut end = self.ending(status)?;
             end.counters().to_client.fetch_add(body.len() as u64, Ordering::Relaxed);
             end.outcome(Outcome::Complete);
             return Ok(Response::from_parts(parts, Full::new(body).map_err(|never| match never {}).boxed()));
         }
-        Ok(Response::from_parts(parts, Download::new(body, end, idle).boxed()))
+        Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).boxed()))
+    }
+
+    /// Hands over the end of the record, once nothing can fail any more before the answer
+    fn ending(&mut self, status: StatusCode) -> Result<End, Refused> {
+        let mut end = self.end.take().ok_or(Refused::Unrecorded)?;
+        end.answered(status.as_u16());
+        Ok(end)
     }
 
     /// Answers a refusal and records it; a refusal that cannot be recorded is still one
@@ -218,7 +243,7 @@ impl Exchange {
                 }
             }
         }
-        tracing::info!(id = self.id, operation = self.operation, status = status.as_u16(), message, "refused");
+        tracing::info!(id = self.id, operation = self.operation, status = status.as_u16(), reason = message, "refused");
         let response = answer::error(status, &message);
         // The rest of a body that was not read is no next request.
         if matches!(refused, Refused::TooLarge { .. } | Refused::TooSlow(_) | Refused::BodyBroken) {
@@ -256,8 +281,8 @@ impl Exchange {
     }
 
     fn end_line(&self) -> End {
-        let Self { gate, id, operation, begun, .. } = self;
-        End::new(Arc::clone(&gate.audit), id.clone(), Arc::clone(&gate.name), operation, *begun)
+        let Self { gate, id, operation, begun, bytes, .. } = self;
+        End::new(Arc::clone(&gate.audit), id.clone(), Arc::clone(&gate.name), operation, *begun, Arc::clone(bytes))
     }
 }
 

@@ -17,6 +17,7 @@ pub mod asks;
 pub mod check;
 pub mod command;
 pub mod compile;
+pub mod coverage;
 pub mod facts;
 pub mod file;
 pub mod grant;
@@ -46,6 +47,8 @@ pub struct Policy {
     pub flags: BTreeMap<Flag, Grants<TextPattern>>,
     /// Whether callers touch only what is their own
     pub isolate: Option<Line>,
+    /// Whether host paths may be judged by their names where the engine's files cannot be seen
+    pub lexical: Option<Line>,
     /// Maxima, which lower a request
     pub limits: Limits,
     /// Values put in place of the request's

@@ -11,9 +11,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
 use crate::audit::file::AuditFile;
-use crate::config::{Config, Listener};
+use crate::config::{Config, DEFAULT_PATH, Listener};
 use crate::engine::Engine;
-use crate::exchange::Gate;
+use crate::exchange::{Gate, Ours};
 use crate::server::policies::{LOOK, Policies, PolicyError};
 use crate::server::socket::{Claim, SocketError};
 
@@ -102,6 +102,7 @@ impl Server {
         let (ending, ended) = watch::channel(false);
         let (connections, tunnels) = (TaskTracker::new(), TaskTracker::new());
         let all = Arc::new(Semaphore::new(limits.connections));
+        let ours = Arc::new(ours(&config));
         let mut claims = Vec::new();
         for (index, (listener, (socket, claim))) in config.listeners.iter().zip(sockets).enumerate() {
             claims.extend(claim);
@@ -113,6 +114,7 @@ impl Server {
                 engine: Arc::clone(&engine),
                 audit: Arc::clone(&audit),
                 limits: limits.clone(),
+                ours: Arc::clone(&ours),
                 tunnels: tunnels.clone(),
             });
             let own = Arc::new(Semaphore::new(limits.connections_per_listener));
@@ -168,6 +170,17 @@ fn sockets(
         });
     }
     Ok(sockets)
+}
+
+/// What is ours and no mount may give away
+fn ours(config: &Config) -> Ours {
+    let policies = config.listeners.iter().filter_map(|listener| match &listener.policy {
+        crate::config::PolicyRef::File(path) => Some(("sockwarden's policy", path.clone())),
+        crate::config::PolicyRef::Shipped(_) => None,
+    });
+    let files =
+        [("sockwarden's record", config.audit.path.clone()), ("sockwarden's configuration", DEFAULT_PATH.into())];
+    Ours { engine: config.engine.clone(), files: files.into_iter().chain(policies).collect() }
 }
 
 async fn accept(

@@ -8,8 +8,9 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::upgrade::Upgraded;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -43,8 +44,14 @@ pub struct Counters {
 
 impl End {
     /// The end of the exchange `id`, which began at `begun`
-    pub fn new(audit: Arc<Audit>, id: String, listener: Arc<str>, operation: &'static str, begun: Instant) -> Self {
-        let bytes = Arc::default();
+    pub fn new(
+        audit: Arc<Audit>,
+        id: String,
+        listener: Arc<str>,
+        operation: &'static str,
+        begun: Instant,
+        bytes: Arc<Counters>,
+    ) -> Self {
         Self { audit, id, listener, operation, begun, status: None, outcome: Outcome::Abandoned, bytes }
     }
 
@@ -87,16 +94,46 @@ impl Drop for End {
 }
 
 /// A client's body on its way to the engine
+///
+/// When it is dropped before its end, some of the rest is still read: many clients send all before they look for an
+/// answer, and would see a broken pipe in its place. The engine does the same.
 #[derive(Debug)]
 pub struct Upload {
-    body: Incoming,
+    body: Option<Incoming>,
     counters: Arc<Counters>,
+    rest: Rest,
+}
+
+/// What becomes of the rest of a body that nobody wants
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// Read, up to [`LINGER`] bytes
+    Read,
+    /// Left: the client waits for `100 Continue` and has sent nothing
+    Left,
 }
 
 impl Upload {
     /// Passes `body` on and counts it
-    pub fn new(body: Incoming, counters: Arc<Counters>) -> Self {
-        Self { body, counters }
+    pub fn new(body: Incoming, counters: Arc<Counters>, rest: Rest) -> Self {
+        Self { body: Some(body), counters, rest }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let unread = self.body.take().filter(|body| !body.is_end_stream() && self.rest == Rest::Read);
+        if let Some(mut body) = unread {
+            tokio::spawn(tokio::time::timeout(LINGER_TIME, async move {
+                let mut left = LINGER;
+                while let Some(Ok(frame)) = body.frame().await {
+                    left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+                    if left == 0 {
+                        break;
+                    }
+                }
+            }));
+        }
     }
 }
 
@@ -105,7 +142,8 @@ impl Body for Upload {
     type Error = hyper::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
         if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref) {
             self.counters.from_client.fetch_add(data.len() as u64, Ordering::Relaxed);
         }
@@ -114,11 +152,11 @@ impl Body for Upload {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
     }
 }
 
@@ -189,11 +227,11 @@ impl Drop for Download {
 /// Joins two upgraded connections until both directions have ended, or one side is gone
 ///
 /// A half-closed side goes on receiving: `exec -i` sends end of file and then reads the output.
-pub async fn tunnel(client: Upgraded, engine: Upgraded, mut end: End, idle: Option<Duration>) {
+pub async fn tunnel(client: OnUpgrade, engine: OnUpgrade, mut end: End, idle: Option<Duration>) {
     let counters = end.counters();
     let joined = async {
-        let (client, from_client) = open(client)?;
-        let (engine, from_engine) = open(engine)?;
+        let (engine, from_engine) = open(engine).await?;
+        let (client, from_client) = open(client).await?;
         let (client_gone, engine_gone) = (Hangup::of(&client)?, Hangup::of(&engine)?);
         let (client_reader, mut client_writer) = client.into_split();
         let (engine_reader, mut engine_writer) = engine.into_split();
@@ -203,7 +241,8 @@ pub async fn tunnel(client: Upgraded, engine: Upgraded, mut end: End, idle: Opti
         let (mut up_done, mut down_done) = (false, false);
         while !(up_done && down_done) {
             tokio::select! {
-                ended = &mut up, if !up_done => { ended?; up_done = true; }
+                // An engine that takes no more input may have output on its way still, as of `exec -i … head -c 1`.
+                _ = &mut up, if !up_done => up_done = true,
                 ended = &mut down, if !down_done => { ended?; down_done = true; }
                 () = client_gone.wait(), if up_done => return Ok(Outcome::Abandoned),
                 () = engine_gone.wait(), if down_done => break,
@@ -212,13 +251,16 @@ pub async fn tunnel(client: Upgraded, engine: Upgraded, mut end: End, idle: Opti
         }
         Ok::<_, io::Error>(Outcome::Complete)
     };
-    // An error is a side that went while the other was still sending.
+    // An error is a client that went while the engine was still sending.
     end.outcome(joined.await.unwrap_or(Outcome::Abandoned));
 }
 
 /// Takes the socket out of an upgraded connection, with the bytes that came along with the head
-fn open(upgraded: Upgraded) -> io::Result<(UnixStream, io::Cursor<Bytes>)> {
-    let parts = upgraded.downcast::<TokioIo<UnixStream>>();
+///
+/// # Errors
+/// When the connection ended instead.
+pub async fn open(upgrade: OnUpgrade) -> io::Result<(UnixStream, io::Cursor<Bytes>)> {
+    let parts = upgrade.await.map_err(io::Error::other)?.downcast::<TokioIo<UnixStream>>();
     let parts = parts.map_err(|_| io::Error::other("the upgraded connection is no Unix socket"))?;
     Ok((parts.io.into_inner(), io::Cursor::new(parts.read_buf)))
 }
@@ -231,7 +273,8 @@ async fn pump(
 ) -> io::Result<()> {
     let mut buffer = vec![0; PIECE];
     loop {
-        let length = from.read(&mut buffer).await?;
+        // A side that closed with bytes unread resets: all that it sent has come before.
+        let length = from.read(&mut buffer).await.unwrap_or(0);
         let Some(piece) = buffer.get(..length).filter(|piece| !piece.is_empty()) else { break };
         to.write_all(piece).await?;
         count.fetch_add(length as u64, Ordering::Relaxed);
@@ -252,25 +295,16 @@ async fn silence(idle: Option<Duration>, counters: &Counters) {
     }
 }
 
+/// Most bytes that are read of a body nobody wants; Go's server, and so the engine, reads as many
+pub const LINGER: usize = 256 << 10;
+/// Most time they may take
+const LINGER_TIME: Duration = Duration::from_secs(2);
 /// Size of the buffer of one direction of a tunnel, in bytes
 const PIECE: usize = 32 << 10;
 
-/// Answers a client that attached without asking for an upgrade: the engine's side as an ordinary body
-///
-/// # Errors
-/// When the engine does not hand the stream over.
-pub async fn one_way(
-    mut response: hyper::Response<crate::answer::Body>,
-    engine: hyper::upgrade::OnUpgrade,
-    end: End,
-) -> Result<hyper::Response<crate::answer::Body>, crate::answer::Refused> {
-    use http_body_util::BodyExt as _;
-    let broken = |error: hyper::Error| crate::engine::EngineError::Broken(error.to_string());
-    let (stream, first) =
-        open(engine.await.map_err(broken)?).map_err(|error| crate::engine::EngineError::Broken(error.to_string()))?;
-    let body = OneWay { engine: first.chain(stream), end };
-    *response.body_mut() = body.map_err(|never| match never {}).boxed();
-    Ok(response)
+/// The engine's side alone as an ordinary body, for a client that attached without asking for an upgrade
+pub fn one_way((engine, first): (UnixStream, io::Cursor<Bytes>), end: End) -> crate::answer::Body {
+    OneWay { engine: first.chain(engine), end }.map_err(|never| match never {}).boxed()
 }
 
 /// The engine's side of a raw stream as a body

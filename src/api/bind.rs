@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::api::json::Json;
 use crate::api::names::{Name, VolumeName};
-use crate::api::object::{At, Malformed, Value};
+use crate::api::object::{At, Field, Malformed, Value};
 
 /// One element of `Binds`
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -138,6 +138,10 @@ impl Value for Bind {
 
     fn is_unset(&self) -> bool {
         false
+    }
+
+    fn describe(path: &str, since: u8, fields: &mut Vec<Field>) {
+        fields.push(Field { path: path.to_owned(), since, sample: Json::Text("/host:/inside".to_owned()) });
     }
 }
 

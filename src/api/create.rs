@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::api::endpoint::NetworkingConfig;
 use crate::api::host_config::{HostConfig, Resources, RestartPolicy};
 use crate::api::json::Json;
-use crate::api::object::{ConsoleSize, Empty, Malformed, Members, Object, Plain, Words, append};
+use crate::api::object::{Field, Malformed, Members, Object, Value as _, append};
+use crate::api::value::{ConsoleSize, Empty, Plain, Words};
 use crate::object;
 
 /// Body of `POST /containers/create`
@@ -45,6 +46,12 @@ impl Object for Create {
         config.append(members);
         append(members, "HostConfig", host_config);
         append(members, "NetworkingConfig", networking_config);
+    }
+
+    fn describe(path: &str, since: u8, fields: &mut Vec<Field>) {
+        Config::describe(path, since, fields);
+        <Option<Box<HostConfig>>>::describe("HostConfig", since, fields);
+        <Option<Box<NetworkingConfig>>>::describe("NetworkingConfig", since, fields);
     }
 }
 
@@ -116,7 +123,7 @@ object! {
         /// Grace after start
         "StartPeriod" => start_period: i64,
         /// Between two checks during the grace (1.44)
-        "StartInterval" => start_interval: i64,
+        "StartInterval" since 44 => start_interval: i64,
         /// Failures in a row until unhealthy
         "Retries" => retries: i64,
     }
@@ -143,6 +150,11 @@ impl Object for Update {
         resources.append(members);
         append(members, "RestartPolicy", restart_policy);
     }
+
+    fn describe(path: &str, since: u8, fields: &mut Vec<Field>) {
+        Resources::describe(path, since, fields);
+        <Plain<RestartPolicy>>::describe("RestartPolicy", since, fields);
+    }
 }
 
 object! {
@@ -155,7 +167,7 @@ object! {
         /// A terminal
         "Tty" => tty: bool,
         /// First size of the console (1.42)
-        "ConsoleSize" => console_size: ConsoleSize,
+        "ConsoleSize" since 42 => console_size: ConsoleSize,
         /// Connect standard input
         "AttachStdin" => attach_stdin: bool,
         /// Connect standard error
@@ -167,9 +179,9 @@ object! {
         /// Keys that detach, as `ctrl-p,ctrl-q`
         "DetachKeys" => detach_keys: String,
         /// `NAME=value` (1.25); values may be secrets
-        "Env" => env: Option<Vec<String>>,
+        "Env" since 25 => env: Option<Vec<String>>,
         /// Absolute path in the container (1.35)
-        "WorkingDir" => working_dir: String,
+        "WorkingDir" since 35 => working_dir: String,
         /// Command; an array only
         "Cmd" => cmd: Option<Vec<String>>,
     }
@@ -183,7 +195,7 @@ object! {
         /// A terminal: raw instead of framed
         "Tty" => tty: bool,
         /// First size of the console (1.42)
-        "ConsoleSize" => console_size: ConsoleSize,
+        "ConsoleSize" since 42 => console_size: ConsoleSize,
     }
 }
 

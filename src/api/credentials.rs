@@ -11,7 +11,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::api::create::Credentials;
 use crate::api::json::Json;
-use crate::api::object::{At, Plain, Value};
+use crate::api::object::{At, Value};
+use crate::api::value::Plain;
 
 /// Headers of a request that an operation may read
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::object::Plain;
+use crate::api::value::Plain;
 use crate::object;
 
 object! {
@@ -33,7 +33,7 @@ object! {
         /// Hardware address
         "MacAddress" => mac_address: String,
         /// Which network gives the default route (1.48)
-        "GwPriority" => gw_priority: i64,
+        "GwPriority" since 48 => gw_priority: i64,
         /// Filled in by the engine
         "EndpointID" => endpoint_id: String,
         /// Filled in by the engine
@@ -49,7 +49,7 @@ object! {
         /// Filled in by the engine
         "GlobalIPv6PrefixLen" => global_ipv6_prefix_len: i64,
         /// Filled in by the engine (1.44)
-        "DNSNames" => dns_names: Option<Vec<String>>,
+        "DNSNames" since 44 => dns_names: Option<Vec<String>>,
     }
 }
 
@@ -95,9 +95,9 @@ object! {
         /// `bridge` (default), `macvlan`, `ipvlan`, `overlay` or a plugin
         "Driver" => driver: String,
         /// `local` or `swarm` (1.30)
-        "Scope" => scope: String,
+        "Scope" since 30 => scope: String,
         /// `null` is the engine's default (1.48)
-        "EnableIPv4" => enable_ipv4: Option<bool>,
+        "EnableIPv4" since 48 => enable_ipv4: Option<bool>,
         /// `null` is the engine's default
         "EnableIPv6" => enable_ipv6: Option<bool>,
         /// Subnets
@@ -109,9 +109,9 @@ object! {
         /// Swarm: the routing mesh
         "Ingress" => ingress: bool,
         /// Only a template for others (1.30)
-        "ConfigOnly" => config_only: bool,
+        "ConfigOnly" since 30 => config_only: bool,
         /// Template to take options from (1.30)
-        "ConfigFrom" => config_from: Option<Box<ConfigFrom>>,
+        "ConfigFrom" since 30 => config_from: Option<Box<ConfigFrom>>,
         /// Options of the driver
         "Options" => options: Option<BTreeMap<String, String>>,
         /// Labels

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use crate::api::bind::Bind;
 use crate::api::json::Json;
 use crate::api::mount::CheckedMount;
-use crate::api::object::{ConsoleSize, Malformed, Members, Object, Plain, Words};
+use crate::api::object::{Field, Malformed, Members, Object};
+use crate::api::value::{ConsoleSize, Plain, Words};
 use crate::object;
 
 /// `HostConfig` of `POST /containers/create`
@@ -33,6 +34,11 @@ impl Object for HostConfig {
         resources.append(members);
         settings.append(members);
     }
+
+    fn describe(path: &str, since: u8, fields: &mut Vec<Field>) {
+        Resources::describe(path, since, fields);
+        Settings::describe(path, since, fields);
+    }
 }
 
 object! {
@@ -51,7 +57,7 @@ object! {
         /// Whether the container comes back by itself
         "RestartPolicy" => restart_policy: Plain<RestartPolicy>,
         /// Remove the container when it ends (1.25)
-        "AutoRemove" => auto_remove: bool,
+        "AutoRemove" since 25 => auto_remove: bool,
         /// Driver of the volumes named in `Binds` and `Volumes`
         "VolumeDriver" => volume_driver: String,
         /// Containers whose mounts are taken over, `REF[:mode]`
@@ -59,13 +65,13 @@ object! {
         /// First size of the console
         "ConsoleSize" => console_size: ConsoleSize,
         /// Go into the OCI spec, where runtimes read them (1.43)
-        "Annotations" => annotations: Option<BTreeMap<String, String>>,
+        "Annotations" since 43 => annotations: Option<BTreeMap<String, String>>,
         /// Capabilities beyond the default set
         "CapAdd" => cap_add: Words,
         /// Capabilities taken from the default set
         "CapDrop" => cap_drop: Words,
         /// ``, `private` or `host` (1.41)
-        "CgroupnsMode" => cgroupns_mode: String,
+        "CgroupnsMode" since 41 => cgroupns_mode: String,
         /// Name servers
         "Dns" => dns: Option<Vec<String>>,
         /// Options of `resolv.conf`
@@ -111,11 +117,11 @@ object! {
         /// Run an init process; `null` leaves it to the engine
         "Init" => init: Option<bool>,
         /// Typed mounts (1.25)
-        "Mounts" => mounts: Option<Vec<CheckedMount>>,
+        "Mounts" since 25 => mounts: Option<Vec<CheckedMount>>,
         /// `null` is the default list, `[]` masks nothing (1.37)
-        "MaskedPaths" => masked_paths: Option<Vec<String>>,
+        "MaskedPaths" since 37 => masked_paths: Option<Vec<String>>,
         /// `null` is the default list, `[]` leaves everything writable (1.37)
-        "ReadonlyPaths" => readonly_paths: Option<Vec<String>>,
+        "ReadonlyPaths" since 37 => readonly_paths: Option<Vec<String>>,
     }
 }
 
@@ -159,11 +165,11 @@ object! {
         /// Rules of the device cgroup, as `c 13:* rwm`
         "DeviceCgroupRules" => device_cgroup_rules: Option<Vec<String>>,
         /// GPUs and CDI devices (1.40)
-        "DeviceRequests" => device_requests: Option<Vec<Plain<DeviceRequest>>>,
+        "DeviceRequests" since 40 => device_requests: Option<Vec<Plain<DeviceRequest>>>,
         /// Bytes; ignored since 1.42
         "KernelMemory" => kernel_memory: i64,
         /// Bytes (1.40)
-        "KernelMemoryTCP" => kernel_memory_tcp: i64,
+        "KernelMemoryTCP" since 40 => kernel_memory_tcp: i64,
         /// Soft limit in bytes
         "MemoryReservation" => memory_reservation: i64,
         /// Memory and swap in bytes; -1 is no limit

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::api::bind::HostPath;
 use crate::api::json::Json;
-use crate::api::object::{At, Malformed, Plain, Value};
+use crate::api::object::{At, Field, Malformed, Value};
+use crate::api::value::Plain;
 use crate::object;
 
 /// A mount whose type is known and whose options belong to it; a bind's source is an absolute, cleaned path
@@ -15,6 +16,18 @@ impl CheckedMount {
     /// The mount
     pub fn get(&self) -> &Mount {
         &self.0
+    }
+
+    /// The host path of a bind
+    pub fn host_path(&self) -> Option<HostPath> {
+        if self.0.kind == "bind" { HostPath::parse(&self.0.source) } else { None }
+    }
+
+    /// Puts another host path in place of a bind's
+    pub fn set_host_path(&mut self, path: &HostPath) {
+        if self.0.kind == "bind" {
+            self.0.source = path.to_string();
+        }
     }
 
     /// Labels of the new volume, to be forced
@@ -59,6 +72,10 @@ impl Value for CheckedMount {
     fn is_unset(&self) -> bool {
         false
     }
+
+    fn describe(path: &str, since: u8, fields: &mut Vec<Field>) {
+        <Plain<Mount>>::describe(path, since, fields);
+    }
 }
 
 fn says_something<T: Default + PartialEq>(options: &Option<Box<T>>) -> bool {
@@ -68,8 +85,8 @@ fn says_something<T: Default + PartialEq>(options: &Option<Box<T>>) -> bool {
 object! {
     /// One element of `HostConfig.Mounts` (1.25)
     pub struct Mount {
-        /// `bind`, `volume`, `tmpfs` or `image` (1.48), in lower case
-        "Type" => kind: String,
+        /// `bind`, `volume`, `tmpfs`, or `image` since 1.48; in lower case
+        "Type" since 25 => kind: String,
         /// Host path, volume name or image
         "Source" => source: String,
         /// Path in the container
@@ -85,7 +102,7 @@ object! {
         /// Only for `tmpfs`
         "TmpfsOptions" => tmpfs_options: Option<Box<TmpfsOptions>>,
         /// Only for `image` (1.48)
-        "ImageOptions" => image_options: Option<Box<ImageOptions>>,
+        "ImageOptions" since 48 => image_options: Option<Box<ImageOptions>>,
     }
 }
 
@@ -95,13 +112,13 @@ object! {
         /// `private`, `rprivate`, `slave`, `rslave`, `shared` or `rshared`
         "Propagation" => propagation: String,
         /// Without submounts (1.40)
-        "NonRecursive" => non_recursive: bool,
+        "NonRecursive" since 40 => non_recursive: bool,
         /// Make a missing source as root on the host (1.42)
-        "CreateMountpoint" => create_mountpoint: bool,
+        "CreateMountpoint" since 42 => create_mountpoint: bool,
         /// Leave submounts writable (1.44)
-        "ReadOnlyNonRecursive" => read_only_non_recursive: bool,
+        "ReadOnlyNonRecursive" since 44 => read_only_non_recursive: bool,
         /// Fail unless submounts can be made read-only (1.44)
-        "ReadOnlyForceRecursive" => read_only_force_recursive: bool,
+        "ReadOnlyForceRecursive" since 44 => read_only_force_recursive: bool,
     }
 }
 
@@ -113,7 +130,7 @@ object! {
         /// Labels of a new volume
         "Labels" => labels: Option<BTreeMap<String, String>>,
         /// Path inside the volume (1.45)
-        "Subpath" => subpath: String,
+        "Subpath" since 45 => subpath: String,
         /// Driver of a new volume
         "DriverConfig" => driver_config: Option<Box<DriverConfig>>,
     }
@@ -137,7 +154,7 @@ object! {
         /// File mode as a decimal number
         "Mode" => mode: u32,
         /// Mount options as lists of one or two words (1.46)
-        "Options" => options: Option<Vec<Option<Vec<String>>>>,
+        "Options" since 46 => options: Option<Vec<Option<Vec<String>>>>,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::api::credentials::{Auth, AuthConfig};
 use crate::api::endpoint::{Connect, CreateNetwork, Disconnect};
 use crate::api::image_ref::ImageRef;
 use crate::api::names::{ContainerRef, ExecId, NetworkRef, VolumeName};
+use crate::api::object::Field;
 use crate::api::parameters as q;
 use crate::api::request::{BodyKind, JsonBody, Misread, OptionalBody, Parts, Request, Stream, Subject, Written};
 
@@ -38,8 +39,10 @@ pub struct Endpoint {
     pub answer: Answer,
     /// How the request's body is taken
     pub body: BodyKind,
-    /// Names of the query parameters
-    pub parameters: &'static [&'static str],
+    /// Names of the query parameters, with the minor of the API version that brought them
+    pub parameters: &'static [(&'static str, u8)],
+    /// Every field of the body
+    pub fields: fn() -> Vec<Field>,
     /// Reads the operation
     pub read: fn(Parts) -> Result<Operation, Misread>,
 }
@@ -60,6 +63,7 @@ macro_rules! operations {
             answer: Answer::$answer,
             body: <$type>::body_kind(),
             parameters: <$type>::PARAMETERS,
+            fields: <$type>::fields,
             read: |parts| <$type>::read(parts).map(Operation::$variant),
         },)*];
 

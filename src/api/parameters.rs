@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::api::host_config::Ulimit;
 use crate::api::image_ref::ImageRef;
 use crate::api::names::ContainerRef;
-use crate::api::object::Plain;
 use crate::api::query::{Filters, Ignored, JsonParam, Vacant};
+use crate::api::value::Plain;
 use crate::query;
 
 query! {
@@ -33,7 +33,7 @@ query! {
     /// `GET /system/df`
     pub struct DiskUsage {
         /// `container`, `image`, `volume`, `build-cache` (1.42)
-        "type" => kinds: Vec<String>,
+        "type" since 42 => kinds: Vec<String>,
         /// Detail
         "verbose" => verbose: bool,
     }
@@ -61,7 +61,7 @@ query! {
         /// Name; empty lets the engine choose
         "name" => name: Option<ContainerRef>,
         /// As `linux/arm64/v8` (1.41)
-        "platform" => platform: String,
+        "platform" since 41 => platform: String,
     }
 }
 
@@ -93,7 +93,7 @@ query! {
         /// Seconds since 1970 or a time
         "since" => since: String,
         /// Seconds since 1970 or a time (1.35)
-        "until" => until: String,
+        "until" since 35 => until: String,
         /// Lines from the end, or `all`
         "tail" => tail: String,
         /// With the log driver's attributes
@@ -109,7 +109,7 @@ query! {
         /// Go on (default)
         "stream" => stream: Option<bool>,
         /// One sample at once (1.41)
-        "one-shot" => one_shot: bool,
+        "one-shot" since 41 => one_shot: bool,
     }
 }
 
@@ -165,7 +165,7 @@ query! {
         /// Seconds until the kill; -1 waits for ever
         "t" => seconds: Option<i64>,
         /// Name or number (1.42)
-        "signal" => signal: String,
+        "signal" since 42 => signal: String,
     }
 }
 
@@ -185,7 +185,7 @@ query! {
     /// `POST /containers/{id}/wait`
     pub struct Wait {
         /// `not-running`, `next-exit` or `removed` (1.30)
-        "condition" => condition: String,
+        "condition" since 30 => condition: String,
     }
 }
 
@@ -251,9 +251,9 @@ query! {
         /// With digests
         "digests" => digests: bool,
         /// With shared sizes (1.42)
-        "shared-size" => shared_size: bool,
+        "shared-size" since 42 => shared_size: bool,
         /// With manifests (1.47)
-        "manifests" => manifests: bool,
+        "manifests" since 47 => manifests: bool,
         /// Sent by docker-py
         "only_ids" => only_ids: Ignored,
     }
@@ -277,7 +277,7 @@ query! {
         /// References
         "names" => names: Vec<String>,
         /// Platform as JSON (1.48)
-        "platform" => platform: String,
+        "platform" since 48 => platform: String,
     }
 }
 
@@ -293,9 +293,9 @@ query! {
     /// `GET /images/{name}/json`
     pub struct InspectImage {
         /// With manifests (1.48)
-        "manifests" => manifests: bool,
+        "manifests" since 48 => manifests: bool,
         /// Platform as JSON (1.49)
-        "platform" => platform: String,
+        "platform" since 49 => platform: String,
         /// Gone
         "size" => size: Ignored,
     }
@@ -307,7 +307,7 @@ query! {
         /// No progress (default is quiet)
         "quiet" => quiet: Option<bool>,
         /// Platform as JSON (1.48)
-        "platform" => platform: String,
+        "platform" since 48 => platform: String,
     }
 }
 
@@ -319,7 +319,7 @@ query! {
         /// Tag or digest
         "tag" => tag: String,
         /// As `linux/arm64/v8` (1.32)
-        "platform" => platform: String,
+        "platform" since 32 => platform: String,
         /// Import's
         "fromSrc" => from_src: Vacant,
         /// Import's
@@ -347,7 +347,7 @@ query! {
         /// Dockerfile instructions
         "changes" => changes: Vec<String>,
         /// As `linux/arm64/v8` (1.32)
-        "platform" => platform: String,
+        "platform" since 32 => platform: String,
     }
 }
 
@@ -357,7 +357,7 @@ query! {
         /// Tag; empty pushes all
         "tag" => tag: String,
         /// Platform as JSON (1.46)
-        "platform" => platform: String,
+        "platform" since 46 => platform: String,
     }
 }
 
@@ -381,7 +381,7 @@ query! {
         /// Keep untagged parents
         "noprune" => no_prune: bool,
         /// Platforms as JSON (1.50)
-        "platforms" => platforms: Vec<String>,
+        "platforms" since 50 => platforms: Vec<String>,
     }
 }
 
@@ -413,11 +413,11 @@ query! {
         /// Bytes to keep
         "keep-storage" => keep_storage: Option<i64>,
         /// Bytes to keep (1.48)
-        "reserved-space" => reserved_space: Option<i64>,
+        "reserved-space" since 48 => reserved_space: Option<i64>,
         /// Bytes at most (1.48)
-        "max-used-space" => max_used_space: Option<i64>,
+        "max-used-space" since 48 => max_used_space: Option<i64>,
         /// Bytes to leave free (1.48)
-        "min-free-space" => min_free_space: Option<i64>,
+        "min-free-space" since 48 => min_free_space: Option<i64>,
     }
 }
 

@@ -63,8 +63,8 @@ impl Pairs {
 
 /// The parameters of one operation, made by [`query!`](crate::query)
 pub trait Parameters: Sized {
-    /// Every parameter's name
-    const NAMES: &'static [&'static str];
+    /// Every parameter's name, with the minor of the API version that brought it; 24 for all older ones
+    const NAMES: &'static [(&'static str, u8)];
 
     /// Takes the parameters out of `pairs`
     ///
@@ -79,13 +79,15 @@ pub trait Parameters: Sized {
 /// Declares a struct whose fields are query parameters, with `read` and `write` made from the same lines
 #[macro_export]
 macro_rules! query {
-    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$doc:meta])* $key:literal => $field:ident: $type:ty,)* }) => {
+    ($(#[$meta:meta])* pub struct $name:ident {
+        $($(#[$doc:meta])* $key:literal $(since $since:literal)? => $field:ident: $type:ty,)*
+    }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Default, PartialEq)]
         pub struct $name { $($(#[$doc])* pub $field: $type,)* }
 
         impl $crate::api::query::Parameters for $name {
-            const NAMES: &'static [&'static str] = &[$($key),*];
+            const NAMES: &'static [(&'static str, u8)] = &[$(($key, [24, $($since)?][[24, $($since)?].len() - 1])),*];
 
             fn take(pairs: &mut $crate::api::query::Pairs) -> Result<Self, $crate::api::query::BadQuery> {
                 Ok(Self { $($field: pairs.take($key)?,)* })
@@ -102,7 +104,7 @@ macro_rules! query {
 }
 
 impl Parameters for () {
-    const NAMES: &'static [&'static str] = &[];
+    const NAMES: &'static [(&'static str, u8)] = &[];
 
     fn take(_: &mut Pairs) -> Result<Self, BadQuery> {
         Ok(())

@@ -5,8 +5,9 @@ use thiserror::Error;
 use crate::api::credentials::{Headers, RegistryHeaders};
 use crate::api::json::Json;
 use crate::api::names::{BadName, Name};
-use crate::api::object::{Malformed, Object, read_body, write_object};
+use crate::api::object::{Field, Malformed, Object, read_body, write_object};
 use crate::api::query::{BadQuery, Pairs, Parameters};
+use crate::api::version::ApiVersion;
 
 /// Why an operation was not understood
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -105,11 +106,18 @@ impl<S: Subject, Q: Parameters, B: Body, H: Headers> Request<S, Q, B, H> {
     }
 
     /// Names of the query parameters
-    pub const PARAMETERS: &'static [&'static str] = Q::NAMES;
+    pub const PARAMETERS: &'static [(&'static str, u8)] = Q::NAMES;
 
     /// How the body is taken
     pub const fn body_kind() -> BodyKind {
         B::KIND
+    }
+
+    /// Every field of the body
+    pub fn fields() -> Vec<Field> {
+        let mut fields = Vec::new();
+        B::describe(&mut fields);
+        fields
     }
 }
 
@@ -157,22 +165,25 @@ pub trait Body: Sized {
     /// How it is taken
     const KIND: BodyKind;
 
-    /// Reads it; `parameters` are the names of the operation's query
+    /// Reads it; `parameters` are those of the operation's query
     ///
     /// # Errors
     /// When it is not understood.
-    fn read(body: Option<Json>, parameters: &[&str]) -> Result<Self, Misread>;
+    fn read(body: Option<Json>, parameters: &[(&str, u8)]) -> Result<Self, Misread>;
 
     /// The JSON to send
     fn write(&self) -> Option<Json>;
+
+    /// Appends every field
+    fn describe(_fields: &mut Vec<Field>) {}
 }
 
 /// No body. dockerode repeats the query in one, which the engine never reads: that is understood and dropped
 impl Body for () {
     const KIND: BodyKind = BodyKind::Json;
 
-    fn read(body: Option<Json>, parameters: &[&str]) -> Result<Self, Misread> {
-        let repeats = |(key, value): &(String, Json)| value.is_zero() || parameters.contains(&key.as_str());
+    fn read(body: Option<Json>, parameters: &[(&str, u8)]) -> Result<Self, Misread> {
+        let repeats = |(key, value): &(String, Json)| value.is_zero() || parameters.iter().any(|(name, _)| name == key);
         match body {
             None => Ok(()),
             Some(Json::Object(members)) if members.iter().all(repeats) => Ok(()),
@@ -193,12 +204,16 @@ pub struct JsonBody<T>(pub T);
 impl<T: Object> Body for JsonBody<T> {
     const KIND: BodyKind = BodyKind::Json;
 
-    fn read(body: Option<Json>, _: &[&str]) -> Result<Self, Misread> {
+    fn read(body: Option<Json>, _: &[(&str, u8)]) -> Result<Self, Misread> {
         Ok(Self(read_body(body)?))
     }
 
     fn write(&self) -> Option<Json> {
         Some(write_object(&self.0))
+    }
+
+    fn describe(fields: &mut Vec<Field>) {
+        T::describe("", ApiVersion::MIN.minor(), fields);
     }
 }
 
@@ -209,7 +224,7 @@ pub struct OptionalBody<T>(pub Option<T>);
 impl<T: Object> Body for OptionalBody<T> {
     const KIND: BodyKind = BodyKind::Json;
 
-    fn read(body: Option<Json>, _: &[&str]) -> Result<Self, Misread> {
+    fn read(body: Option<Json>, _: &[(&str, u8)]) -> Result<Self, Misread> {
         match body {
             None | Some(Json::Null) => Ok(Self(None)),
             some => Ok(Self(Some(read_body(some)?))),
@@ -218,6 +233,10 @@ impl<T: Object> Body for OptionalBody<T> {
 
     fn write(&self) -> Option<Json> {
         self.0.as_ref().map(write_object)
+    }
+
+    fn describe(fields: &mut Vec<Field>) {
+        T::describe("", ApiVersion::MIN.minor(), fields);
     }
 }
 
@@ -228,7 +247,7 @@ pub struct Stream;
 impl Body for Stream {
     const KIND: BodyKind = BodyKind::Stream;
 
-    fn read(_: Option<Json>, _: &[&str]) -> Result<Self, Misread> {
+    fn read(_: Option<Json>, _: &[(&str, u8)]) -> Result<Self, Misread> {
         Ok(Self)
     }
 

@@ -1,6 +1,8 @@
 //! The head of a request: what of it is read, and what makes it unreadable.
 
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, UPGRADE};
+use hyper::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, TRANSFER_ENCODING, UPGRADE,
+};
 use hyper::http::request::Parts;
 
 use crate::answer::Refused;
@@ -19,7 +21,7 @@ pub fn read(parts: &Parts, target_bytes: usize) -> Result<Call, Refused> {
     if uri.path_and_query().is_some_and(|target| target.as_str().len() > target_bytes) {
         return Err(Refused::TargetTooLong { limit: target_bytes });
     }
-    for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LENGTH, AUTH, CONFIG] {
+    for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING, AUTH, CONFIG] {
         if headers.get_all(name).iter().count() > 1 {
             return Err(Refused::Header("a header that may stand once stands several times"));
         }
@@ -31,6 +33,9 @@ pub fn read(parts: &Parts, target_bytes: usize) -> Result<Call, Refused> {
     if ["application/x-www-form-urlencoded", "multipart/"].iter().any(|form| media_type.trim_start().starts_with(form))
     {
         return Err(Refused::Header("a form body would change the query; send JSON or a tar archive"));
+    }
+    if text(headers, TRANSFER_ENCODING)?.is_some_and(|coding| !coding.eq_ignore_ascii_case("chunked")) {
+        return Err(Refused::Header("the only Transfer-Encoding is `chunked`"));
     }
     if text(headers, CONTENT_ENCODING)?.is_some_and(|encoding| !matches!(encoding.as_str(), "" | "identity")) {
         return Err(Refused::Header("the engine decodes no Content-Encoding; send the body as it is"));

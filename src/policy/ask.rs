@@ -35,6 +35,27 @@ pub enum What {
     Foreign(Object, String),
     /// A label in our own namespace, which would name an owner
     ReservedLabel(String),
+    /// A host path that would give away what no mount may
+    Protected {
+        /// As the client named it
+        source: String,
+        /// What it would give away
+        what: String,
+    },
+    /// A host path that leads to no certain place
+    Unclear {
+        /// As the client named it
+        source: String,
+        /// Why
+        why: String,
+    },
+    /// A host path that can be judged by its name only
+    Unseen {
+        /// As the client named it
+        source: String,
+        /// Why
+        why: String,
+    },
     /// A value that the engine might read in a way of its own; no policy grants it
     Odd(&'static str, String),
 }
@@ -264,11 +285,18 @@ impl fmt::Display for What {
                 }
             }
             Self::Flag(flag, value) if flag.grant() == GrantKind::Switch => {
-                write!(f, "{}{}", flag.key(), if value == "true" { "" } else { value })
+                if value == "true" {
+                    f.write_str(flag.key())
+                } else {
+                    write!(f, "{} {value}", flag.key())
+                }
             }
             Self::Flag(flag, value) => write!(f, "{}={value}", flag.key()),
             Self::Foreign(object, name) => write!(f, "{} {name} of another owner", object.as_str()),
             Self::ReservedLabel(key) => write!(f, "label {key}"),
+            Self::Protected { source, what } => write!(f, "host path {source}: it {what}"),
+            Self::Unclear { source, why } => write!(f, "host path {source}: {why}"),
+            Self::Unseen { source, why } => write!(f, "host path {source} by its name: {why}"),
             Self::Odd(kind, value) => write!(f, "{kind} `{}`", value.escape_debug()),
         }
     }
@@ -288,6 +316,9 @@ impl What {
             Self::Flag(flag, _) => flag.key(),
             Self::Foreign(..) => "foreign",
             Self::ReservedLabel(_) => "reserved_label",
+            Self::Protected { .. } => "protected",
+            Self::Unclear { .. } => "unclear",
+            Self::Unseen { .. } => "unseen",
             Self::Odd(..) => "odd",
         }
     }

@@ -4,6 +4,7 @@
 //! it makes none.
 
 mod build;
+mod changes;
 mod host;
 mod mount;
 mod network;
@@ -13,10 +14,10 @@ use std::collections::BTreeMap;
 use crate::api::create::{Config, Create, CreateExec, CreateVolume, Credentials, Update};
 use crate::api::image_ref::ImageRef;
 use crate::api::names::{ContainerRef, Name};
-use crate::api::object::Plain;
 use crate::api::operation::Operation;
 use crate::api::parameters as q;
 use crate::api::request::{JsonBody, OptionalBody, Request};
+use crate::api::value::Plain;
 use crate::policy::ask::{Ask, Flag, What};
 
 /// Labels that begin with this are ours; nobody else may set them
@@ -109,15 +110,6 @@ impl Asks {
             Err(_) => self.add(What::Odd("image", format!("{repository} {tag}")), field),
         }
     }
-
-    /// Dockerfile instructions may set labels
-    fn changes(&mut self, changes: &[String]) {
-        for (index, change) in changes.iter().enumerate() {
-            if change.to_ascii_lowercase().contains(RESERVED_LABELS) {
-                self.add(What::ReservedLabel(change.clone()), format!("query.changes[{index}]"));
-            }
-        }
-    }
 }
 
 fn of(operation: &Operation, asks: &mut Asks) {
@@ -182,7 +174,7 @@ fn of(operation: &Operation, asks: &mut Asks) {
             if !repo.is_empty() {
                 asks.tagged(repo, tag, "query.repo");
             }
-            asks.changes(changes);
+            changes::changes(changes, asks);
         }
         O::ImagePush(Request { subject, query: q::Push { tag, platform: _ }, .. }) => {
             asks.tagged_or_all(subject.given(), tag, "path.name");
@@ -196,7 +188,7 @@ fn of(operation: &Operation, asks: &mut Asks) {
             if !repo.is_empty() {
                 asks.tagged(repo, tag, "query.repo");
             }
-            asks.changes(changes);
+            changes::changes(changes, asks);
             if let Some(body) = body {
                 asks.label_map(&body.labels, "Labels");
             }

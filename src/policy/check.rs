@@ -25,7 +25,13 @@ pub fn check(file: &str, text: &str) -> Checked {
     let (written, report) = file::read(file, text);
     let policy = match build(file, &written, report) {
         Ok(policy) => policy,
-        Err(report) => return Checked { report, tests: 0 },
+        Err(mut report) => {
+            // Without a policy the tests cannot be run, but what is wrong with them can be said.
+            for test in &written.tests {
+                understood(test, &mut report);
+            }
+            return Checked { report, tests: 0 };
+        }
     };
     let mut report = policy.warnings.clone();
     for test in &written.tests {
@@ -42,24 +48,35 @@ struct Outcome {
     reasons: Vec<(Vec<String>, String)>,
 }
 
-fn run(policy: &Policy, test: &Test, report: &mut Report) {
-    let Test { request, expect, because } = test;
-    let Some(wanted) = WORDS.iter().find(|(word, _)| word == expect.as_ref()).map(|(_, decision)| *decision) else {
+/// What a test expects, and the operations its request comes to; none if that is not understood
+fn understood(test: &Test, report: &mut Report) -> Option<(Decision, Vec<Asked>)> {
+    let Test { request, expect, because: _ } = test;
+    let wanted = WORDS.iter().find(|(word, _)| word == expect.as_ref()).map(|(_, decision)| *decision);
+    if wanted.is_none() {
         let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
         let problem = Problem::new(Code::UnknownWord, expect.span(), format!("`{}` is no verdict", expect.as_ref()));
         let problem = problem.label(format!("expected {}", words.join(", ")));
-        return report.push(problem.meant(expect.as_ref(), words));
-    };
-    let outcome = match asked(request.as_ref()) {
-        Ok(asked) => judge_all(policy, asked),
-        Err(bad) => return report.push(not_understood(request, bad, report)),
-    };
+        report.push(problem.meant(expect.as_ref(), words));
+    }
+    match asked(request.as_ref()) {
+        Ok(asked) => Some((wanted?, asked)),
+        Err(bad) => {
+            report.push(not_understood(request, bad, report));
+            None
+        }
+    }
+}
+
+fn run(policy: &Policy, test: &Test, report: &mut Report) {
+    let Some((wanted, asked)) = understood(test, report) else { return };
+    let outcome = judge_all(policy, asked);
+    let Test { request, expect, because } = test;
     let shown = outcome.reasons.iter().map(|(_, shown)| shown.clone());
     if outcome.decision != wanted {
         let message = format!("the test expects `{}`, the verdict is `{}`", name(wanted), name(outcome.decision));
         let problem = Problem::new(Code::TestFailed, request.span(), message).label(verdict(outcome.decision));
         let problem = problem.also(expect.span(), "expected this");
-        return report.push(shown.fold(problem, Problem::help));
+        return report.push(shown.fold(problem, Problem::note));
     }
     let Some(because) = because else { return };
     if !outcome.reasons.iter().any(|(words, _)| words.contains(because.as_ref())) {
@@ -68,8 +85,8 @@ fn run(policy: &Policy, test: &Test, report: &mut Report) {
         let problem =
             problem.meant(because.as_ref(), outcome.reasons.iter().flat_map(|(words, _)| words).map(String::as_str));
         let problem =
-            if outcome.reasons.is_empty() { problem.help("nothing is refused and nothing changed") } else { problem };
-        report.push(shown.fold(problem, Problem::help));
+            if outcome.reasons.is_empty() { problem.note("nothing is refused and nothing changed") } else { problem };
+        report.push(shown.fold(problem, Problem::note));
     }
 }
 

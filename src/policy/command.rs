@@ -29,6 +29,8 @@ mod option;
 mod publish;
 mod run;
 mod table;
+#[cfg(test)]
+mod tests;
 mod value;
 mod words;
 

@@ -1,5 +1,8 @@
 //! From a policy as written to one that judges, or to a report of everything that is wrong with it.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use toml::Spanned;
 
 use crate::policy::file::{self, File};
@@ -29,7 +32,8 @@ pub fn compile(file: &str, text: &str) -> Result<Policy, Report> {
 /// As [`compile`].
 pub fn build(file: &str, written: &File, mut report: Report) -> Result<Policy, Report> {
     let parent = written.extends.as_ref().and_then(|name| parent(name, &mut report));
-    let mut policy = parent.unwrap_or_else(|| empty(file));
+    let stem = Path::new(file).file_stem().map_or(file.into(), |stem| stem.to_string_lossy());
+    let mut policy = Policy { name: stem.into_owned(), ..parent.unwrap_or_else(empty) };
     add(&mut policy, written, &mut report);
     if report.errors() > 0 {
         return Err(report);
@@ -38,22 +42,22 @@ pub fn build(file: &str, written: &File, mut report: Report) -> Result<Policy, R
     Ok(policy)
 }
 
-/// A policy that grants nothing, named after its file
-fn empty(file: &str) -> Policy {
-    let stem = std::path::Path::new(file).file_stem().map_or(file.into(), |stem| stem.to_string_lossy());
+/// A policy that grants nothing
+fn empty() -> Policy {
     Policy {
-        name: stem.into_owned(),
+        name: String::new(),
         mode: Mode::Enforce,
         operations: Grants::default(),
         images: Grants::default(),
         mounts: Grants::default(),
         publish: Grants::default(),
-        flags: std::collections::BTreeMap::new(),
+        flags: BTreeMap::new(),
         isolate: None,
+        lexical: None,
         limits: Limits::default(),
         force: Force::default(),
         rules: Vec::new(),
-        warnings: Report::new(file, ""),
+        warnings: Report::new("", ""),
     }
 }
 
@@ -85,6 +89,7 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
         images,
         mounts,
         publish,
+        resolve,
         isolate,
         flags,
         limits,
@@ -110,6 +115,10 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
         let grants = policy.flags.entry(*flag).or_default();
         let read = |word: &Spanned<String>| pattern::text(word.as_ref());
         grants::add_granted(grants, granted, Code::BadText, read, overlap::texts, report);
+    }
+    if let Some(resolve) = resolve {
+        let lexical = word(resolve, &[("real", false), ("lexical", true)], report);
+        policy.lexical = lexical.filter(|lexical| *lexical).map(|_| report.line(&resolve.span()));
     }
     if let Some(isolate) = isolate {
         policy.isolate = isolate.as_ref().then(|| report.line(&isolate.span()));
@@ -143,17 +152,94 @@ const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("warn", Mode::Warn
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::ask::{Flag, GrantKind};
+
+    fn site(text: &str) -> Policy {
+        compile("etc/site.toml", text).unwrap_or_else(|report| panic!("{report}"))
+    }
 
     #[test]
     fn shipped_policies_compile_without_a_warning() {
         for (name, text) in shipped::ALL {
-            match compile(name, text) {
-                Ok(policy) => {
-                    assert!(policy.warnings.is_empty(), "{}", policy.warnings);
-                    assert_eq!(policy.name, *name);
-                }
-                Err(report) => panic!("{report}"),
-            }
+            let policy = compile(name, text).unwrap_or_else(|report| panic!("{report}"));
+            assert!(policy.warnings.is_empty(), "{}", policy.warnings);
+            assert_eq!(policy.name, *name);
+        }
+    }
+
+    #[test]
+    fn an_empty_file_grants_nothing() {
+        let Policy { name, mode, operations, images, mounts, publish, flags, isolate, rules, .. } = site("");
+        assert_eq!((name.as_str(), mode, isolate), ("site", Mode::Enforce, None));
+        assert!(operations.allow.is_empty() && images.allow.is_empty() && mounts.allow.is_empty());
+        assert!(publish.allow.is_empty() && flags.is_empty() && rules.is_empty());
+    }
+
+    #[test]
+    fn lists_are_added_and_single_values_replace() {
+        let ci = site("extends = 'ci'");
+        let child = site(
+            "extends = 'ci'\nmode = 'warn'\nforbid = ['exec']\n[owner]\nisolate = false\n[run]\nuser = false\ntmpfs = ['dev']\n",
+        );
+        assert_eq!((ci.name.as_str(), child.name.as_str()), ("site", "site"));
+        assert_eq!((ci.mode, child.mode), (Mode::Enforce, Mode::Warn));
+        assert!(ci.isolate.is_some() && child.isolate.is_none());
+        assert_eq!(child.operations.allow.len(), ci.operations.allow.len());
+        assert!(
+            child
+                .operations
+                .forbid
+                .iter()
+                .any(|(name, line)| name.0 == "exec.start" && line.to_string() == "etc/site.toml:3")
+        );
+        assert!(child.operations.forbid.iter().any(|(name, line)| name.0 == "image.import" && &*line.file == "ci"));
+        assert!(!ci.flags[&Flag::User].allow.is_empty() && child.flags[&Flag::User].allow.is_empty());
+        let tmpfs: Vec<String> =
+            child.flags[&Flag::Tmpfs].allow.iter().map(|(_, line)| line.file.to_string()).collect();
+        assert_eq!(tmpfs, ["ci", "etc/site.toml"]);
+    }
+
+    #[test]
+    fn every_flag_can_be_written() {
+        for flag in Flag::ALL {
+            let (section, key) = (flag.section(), flag.key());
+            let policy = site(&format!("[{section}]\n{key} = true"));
+            assert!(policy.flags[flag].allow[0].0.0.is_match("any text"), "{flag:?}");
+            let list = compile("x", &format!("[{section}]\n{key} = {{ allow = ['a*'], forbid = ['ab'] }}"));
+            assert_eq!(list.is_ok(), flag.grant() == GrantKind::Patterns, "{flag:?}");
+        }
+    }
+
+    #[test]
+    fn limits_and_forced_values_keep_their_lines() {
+        let Policy { limits, force, .. } = site(
+            "[limits]\nmemory = '1GiB'\ncpus = 0.5\npids = 9\nulimits = { nofile = 7 }\n[force]\nuser = '1'\ncap_drop = ['cap_net_raw']\nno_new_privileges = true\nlabels = { a = 'b' }",
+        );
+        let shown = |slot: &Option<(i64, crate::policy::Line)>| slot.as_ref().map(|(value, line)| (*value, line.line));
+        assert_eq!(shown(&limits.memory), Some((1 << 30, 2)));
+        assert_eq!(shown(&limits.nano_cpus), Some((500_000_000, 3)));
+        assert_eq!(shown(&limits.pids), Some((9, 4)));
+        assert_eq!(limits.ulimits["nofile"].0, 7);
+        assert_eq!(force.user.map(|(user, line)| (user, line.line)), Some(("1".to_owned(), 7)));
+        assert_eq!(force.cap_drop[0].0, "NET_RAW");
+        assert_eq!(force.no_new_privileges.map(|line| line.line), Some(9));
+        assert_eq!(force.labels["a"].0, "b");
+    }
+
+    #[test]
+    fn a_forbidden_path_is_forbidden_with_all_below_and_above() {
+        let policy = site("[mounts]\nallow = [{ source = '/**', access = 'rw' }]\nforbid = ['/etc', '/home/*/.ssh']");
+        let mount = |source: &str| crate::policy::ask::HostMount {
+            source: source.to_owned(),
+            access: crate::policy::ask::Access::ReadOnly,
+            propagation: crate::policy::ask::Propagation::Private,
+        };
+        let touched = |source: &str| policy.mounts.forbid.iter().any(|(pattern, _)| pattern.touches(&mount(source)));
+        for source in ["/etc", "/etc/shadow", "/", "/home", "/home/alice", "/home/alice/.ssh", "/home/alice/.ssh/id"] {
+            assert!(touched(source), "{source}");
+        }
+        for source in ["/etcetera", "/home/alice/src", "/srv"] {
+            assert!(!touched(source), "{source}");
         }
     }
 }

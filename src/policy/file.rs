@@ -3,7 +3,7 @@
 //! Everything that is wrong with the shape of a file (TOML itself, unknown keys, types) is found here; what the words
 //! mean is found by [`crate::policy::compile`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use toml::Spanned;
@@ -36,6 +36,8 @@ pub struct File {
     pub mounts: Lists<MountSource>,
     /// Host ports
     pub publish: Option<Spanned<Granted>>,
+    /// `mounts.resolve`
+    pub resolve: Option<Spanned<String>>,
     /// `owner.isolate`
     pub isolate: Option<Spanned<bool>>,
     /// Every other word of `docker run`
@@ -132,11 +134,17 @@ pub enum Request {
 pub fn read(name: &str, text: &str) -> (File, Report) {
     let mut report = Report::new(name, text);
     let (document, errors) = DeTable::parse_recoverable(text);
+    let mut lines = BTreeSet::new();
+    let mut readable = true;
     for error in errors {
         let span = error.span().unwrap_or(0..0);
-        report.push(Problem::new(Code::Syntax, span, error.message()));
+        // A repeated key leaves the rest readable; after anything else the parser guesses, one guess a line.
+        readable &= error.message() == "duplicate key";
+        if lines.insert(report.line(&span).line) {
+            report.push(Problem::new(Code::Syntax, span, error.message()));
+        }
     }
-    let file = read_document(Section::root(&document), &mut report);
+    let file = if readable { read_document(Section::root(&document), &mut report) } else { File::default() };
     (file, report)
 }
 
@@ -158,6 +166,7 @@ fn read_document(mut root: Section<'_>, report: &mut Report) -> File {
     }
     if let Some(mut mounts) = root.section("mounts", report) {
         file.mounts = Lists::take(&mut mounts, report);
+        file.resolve = mounts.take("resolve", report);
         if let Some(caller) = mounts.take::<bool>("caller", report).filter(|caller| *caller.as_ref()) {
             report.push(no_effect(caller.span(), "host paths of the calling container are granted only by `allow`"));
         }

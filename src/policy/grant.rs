@@ -45,6 +45,22 @@ impl PublishPattern {
         // Port 0 is an ephemeral one and has to be granted as such.
         address && self.ports.0 <= ports.0 && ports.1 <= self.ports.1
     }
+
+    /// Whether a port of the ask could be one of these, on an address that is one of these
+    pub fn touches(&self, publish: &Publish) -> bool {
+        let Publish { address, ports } = publish;
+        let everywhere =
+            |address: &str| address.is_empty() || address.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified());
+        let address = match &self.address {
+            None => true,
+            Some(forbidden) => {
+                everywhere(address)
+                    || everywhere(forbidden)
+                    || self.grants(&Publish { ports: self.ports, ..publish.clone() })
+            }
+        };
+        address && ports.0 <= self.ports.1 && self.ports.0 <= ports.1
+    }
 }
 
 #[cfg(test)]
@@ -52,6 +68,19 @@ mod tests {
     use super::*;
     use crate::policy::ask::{Access, Propagation};
     use crate::policy::compile::pattern::path;
+
+    #[test]
+    fn forbidding_a_port_forbids_every_range_and_address_that_holds_it() {
+        let on = |address: &str, ports| Publish { address: address.to_owned(), ports };
+        let everywhere = PublishPattern { address: None, ports: (8080, 8080) };
+        assert!(everywhere.touches(&on("", (8000, 9000))));
+        assert!(!everywhere.touches(&on("", (8081, 9000))));
+        let local = PublishPattern { address: Some("127.0.0.1".to_owned()), ports: (8080, 8080) };
+        for address in ["", "0.0.0.0", "::", "127.0.0.1"] {
+            assert!(local.touches(&on(address, (8080, 8080))), "{address}");
+        }
+        assert!(!local.touches(&on("10.0.0.1", (8080, 8080))));
+    }
 
     #[test]
     fn forbidding_a_path_forbids_its_parents_and_children() {

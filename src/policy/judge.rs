@@ -5,7 +5,7 @@ use crate::policy::ask::{Ask, Flag, GrantKind, Object, What};
 use crate::policy::asks::asks;
 use crate::policy::facts::named_facts;
 use crate::policy::modify::{Change, modify};
-use crate::policy::{Effect, Fact, Grants, Line, Mode, Policy, Rule};
+use crate::policy::{Effect, Fact, Grants, Line, Mode, OperationPattern, Policy, Rule, TextPattern};
 
 /// What was looked up before judging
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -16,6 +16,32 @@ pub struct Facts {
     pub foreign: Vec<(Object, String, String)>,
     /// Full ids of objects the operation touches, to be sent in place of their names
     pub pins: Vec<Pin>,
+    /// What was found at host paths, where it is not plain
+    pub paths: Vec<PathFact>,
+}
+
+/// What was found at a host path
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathFact {
+    /// Field
+    pub field: String,
+    /// As the client named it
+    pub source: String,
+    /// What was found
+    pub finding: Finding,
+}
+
+/// What may be found at a host path, other than a plain file or directory
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// It would give away something that no mount may
+    Protected(String),
+    /// Nothing is there, and the engine would make a directory as root
+    Missing,
+    /// It could not be followed to one certain end
+    Unclear(String),
+    /// The engine's files cannot be seen from here
+    Unseen(String),
 }
 
 /// A name that was looked up, and what it stood for
@@ -95,6 +121,7 @@ pub fn judge(policy: &Policy, operation: Operation, facts: &Facts) -> (Operation
                 .map(|(object, name, field)| Ask { what: What::Foreign(*object, name.clone()), field: field.clone() }),
         );
     }
+    found.extend(facts.paths.iter().map(path_ask));
     let named = if policy.rules.is_empty() { Vec::new() } else { named_facts(&operation) };
     let name = operation.endpoint().name;
     let mut asks: Vec<Judged> = found
@@ -124,12 +151,20 @@ pub fn judge(policy: &Policy, operation: Operation, facts: &Facts) -> (Operation
     (operation, Verdict { decision, asks, changes })
 }
 
+fn path_ask(PathFact { field, source, finding }: &PathFact) -> Ask {
+    let what = match finding {
+        Finding::Missing => What::Flag(Flag::CreateMountpoint, source.clone()),
+        Finding::Protected(what) => What::Protected { source: source.clone(), what: what.clone() },
+        Finding::Unclear(why) => What::Unclear { source: source.clone(), why: why.clone() },
+        Finding::Unseen(why) => What::Unseen { source: source.clone(), why: why.clone() },
+    };
+    Ask { what, field: field.clone() }
+}
+
 fn operation_granted(policy: &Policy, name: &str, named: &[(Fact, String)]) -> Result<Line, Refusal> {
-    let by_list = decide(
-        &policy.operations,
-        |pattern| pattern.0 == name,
-        || format!("add it to `allow`; policy `{}` allows what it names only", policy.name),
-    );
+    let hit = |pattern: &OperationPattern| pattern.0 == name;
+    let way_out = format!("add it to `allow`; policy `{}` allows what it names only", policy.name);
+    let by_list = decide(&policy.operations, hit, hit, &way_out);
     match by_list {
         Err(Refusal { line: None, why }) => {
             let allowing = |rule: &&Rule| rule.effect == Effect::Allow && matches(rule, name, named);
@@ -157,40 +192,28 @@ fn granted(policy: &Policy, what: &What) -> Result<Line, Refusal> {
         What::Operation(name) => operation_granted(policy, name, &[]),
         What::Image(image) => {
             let text = image.to_string();
-            decide(
-                &policy.images,
-                |pattern| pattern.matches(&text),
-                || "use an image that `[images] allow` names, or have the registry added there".to_owned(),
-            )
+            let way_out = "use an image that `[images] allow` names, or have the registry added there";
+            decide(&policy.images, |pattern| pattern.matches(&text), |pattern| pattern.matches(&text), way_out)
         }
         What::Registry(host) => {
             let image = format!("{}/x:latest", if host.is_empty() { "docker.io" } else { host });
-            decide(
-                &policy.images,
-                |pattern| pattern.matches_registry(&image),
-                || "use a registry that `[images] allow` names".to_owned(),
-            )
+            let way_out = "use a registry that `[images] allow` names";
+            // Some forbidden images do not make a forbidden registry.
+            decide(&policy.images, |pattern| pattern.matches_registry(&image), |pattern| pattern.matches(&image), way_out)
         }
-        What::Mount(mount) => decide(
-            &policy.mounts,
-            |pattern| pattern.grants(mount),
-            || "use a named volume or docker cp, or have the path added to `[mounts] allow`".to_owned(),
-        )
-        .and_then(|line| match policy.mounts.forbid.iter().find(|(pattern, _)| pattern.touches(mount)) {
-            Some((_, line)) => {
-                Err(Refusal { line: Some(line.clone()), why: "use a named volume or docker cp".to_owned() })
-            }
-            None => Ok(line),
-        }),
-        What::Publish(publish) => decide(
-            &policy.publish,
-            |pattern| pattern.grants(publish),
-            || "publish an ephemeral port (-p CONTAINER_PORT), or one that `[run] publish` names".to_owned(),
-        ),
+        What::Mount(mount) => {
+            let way_out = "use a named volume or docker cp, or have the path added to `[mounts] allow`";
+            decide(&policy.mounts, |pattern| pattern.grants(mount), |pattern| pattern.touches(mount), way_out)
+        }
+        What::Publish(publish) => {
+            let way_out = "publish an ephemeral port (-p CONTAINER_PORT), or one that `[run] publish` names";
+            decide(&policy.publish, |pattern| pattern.grants(publish), |pattern| pattern.touches(publish), way_out)
+        }
         What::Flag(flag, value) => {
             let empty = Grants::default();
             let grants = policy.flags.get(flag).unwrap_or(&empty);
-            decide(grants, |pattern| pattern.0.is_match(value), || way_out(*flag))
+            let hit = |pattern: &TextPattern| pattern.0.is_match(value);
+            decide(grants, hit, hit, &way_out(*flag))
         }
         What::Foreign(object, _) => Err(Refusal {
             line: policy.isolate.clone(),
@@ -199,6 +222,14 @@ fn granted(policy: &Policy, what: &What) -> Result<Line, Refusal> {
         What::ReservedLabel(_) => {
             Err(Refusal { line: None, why: "leave out labels that begin with `sockwarden.`".to_owned() })
         }
+        What::Protected { .. } => {
+            Err(Refusal { line: None, why: "no policy grants this; use a named volume or docker cp".to_owned() })
+        }
+        What::Unclear { .. } => Err(Refusal { line: None, why: "name a path that leads to one certain place".to_owned() }),
+        What::Unseen { .. } => policy.lexical.clone().ok_or_else(|| Refusal {
+            line: None,
+            why: "run sockwarden where it sees the engine's files, or judge by name with `resolve = \"lexical\"` in `[mounts]`".to_owned(),
+        }),
         What::Odd(..) => Err(Refusal { line: None, why: "write it plainly; no policy grants this".to_owned() }),
     }
 }
@@ -209,12 +240,19 @@ fn way_out(flag: Flag) -> String {
 }
 
 /// Forbid beats allow, in any order; nothing is allowed that no line allows
-fn decide<P>(grants: &Grants<P>, hit: impl Fn(&P) -> bool, way_out: impl Fn() -> String) -> Result<Line, Refusal> {
-    if let Some((_, line)) = grants.forbid.iter().find(|(pattern, _)| hit(pattern)) {
-        return Err(Refusal { line: Some(line.clone()), why: way_out() });
+///
+/// What is allowed must be covered by a pattern; what is forbidden need only meet one.
+fn decide<P>(
+    grants: &Grants<P>,
+    covered: impl Fn(&P) -> bool,
+    met: impl Fn(&P) -> bool,
+    way_out: &str,
+) -> Result<Line, Refusal> {
+    if let Some((_, line)) = grants.forbid.iter().find(|(pattern, _)| met(pattern)) {
+        return Err(Refusal { line: Some(line.clone()), why: way_out.to_owned() });
     }
-    let allowed = grants.allow.iter().find(|(pattern, _)| hit(pattern));
-    allowed.map(|(_, line)| line.clone()).ok_or_else(|| Refusal { line: None, why: way_out() })
+    let allowed = grants.allow.iter().find(|(pattern, _)| covered(pattern));
+    allowed.map(|(_, line)| line.clone()).ok_or_else(|| Refusal { line: None, why: way_out.to_owned() })
 }
 
 /// An operation that a policy lets pass, as it is to be sent

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use crate::api::create::Create;
 use crate::api::host_config::{Resources, Ulimit};
-use crate::api::object::{Plain, Words};
 use crate::api::operation::Operation;
 use crate::api::parameters::Build;
 use crate::api::request::{JsonBody, Request};
+use crate::api::value::{Plain, Words};
 use crate::policy::judge::Facts;
 use crate::policy::{Force, Limits, Line, Policy};
 
@@ -201,17 +201,26 @@ fn build(policy: &Policy, query: &mut Build, changes: &mut Changes) {
     if matches!(query.network_mode.as_str(), "" | "default" | "bridge") {
         changes.text("query.networkmode", &mut query.network_mode, network);
     }
-    for (max, slot, field) in [
-        (&policy.limits.memory, &mut query.memory, "query.memory"),
-        (&policy.limits.shm_size, &mut query.shm_size, "query.shmsize"),
-    ] {
-        let absent = if field == "query.memory" { Absent::IsUnlimited } else { Absent::Stays };
-        let mut value = slot.unwrap_or_default();
-        ceiling(max, &mut value, absent, field, changes);
-        if value != slot.unwrap_or_default() {
-            *slot = Some(value);
-        }
+    // The same limits as a container's: a step of a build is one.
+    let mut resources = Resources {
+        memory: query.memory.unwrap_or_default(),
+        memory_swap: query.memory_swap.unwrap_or_default(),
+        cpu_period: query.cpu_period.unwrap_or_default(),
+        cpu_quota: query.cpu_quota.unwrap_or_default(),
+        ..Resources::default()
+    };
+    if policy.limits.nano_cpus.is_some() && resources.cpu_period == 0 {
+        resources.cpu_period = DEFAULT_PERIOD;
     }
+    let Limits { memory, nano_cpus, pids: _, shm_size, ulimits: _ } = &policy.limits;
+    let limits = Limits { memory: memory.clone(), nano_cpus: nano_cpus.clone(), ..Limits::default() };
+    limit(&limits, &mut resources, "query.", Absent::IsUnlimited, changes);
+    let mut shm = query.shm_size.unwrap_or_default();
+    ceiling(shm_size, &mut shm, Absent::Stays, "query.shmsize", changes);
+    let said = |value: i64| Some(value).filter(|value| *value != 0);
+    (query.memory, query.memory_swap) = (said(resources.memory), said(resources.memory_swap));
+    (query.cpu_period, query.cpu_quota) = (said(resources.cpu_period), said(resources.cpu_quota));
+    query.shm_size = said(shm);
     for (key, (value, line)) in &policy.force.labels {
         let labels = query.labels.0.get_or_insert_default();
         if labels.get(key) != Some(value) {

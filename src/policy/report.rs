@@ -29,6 +29,7 @@ pub struct Problem {
     span: Range<usize>,
     label: Option<String>,
     also: Option<(Range<usize>, String)>,
+    notes: Vec<String>,
     help: Vec<String>,
 }
 
@@ -94,7 +95,7 @@ impl Report {
         };
         let mut out = String::new();
         for problem in self.sorted() {
-            let Problem { code, message, span, label, also, help } = problem;
+            let Problem { code, message, span, label, also, notes, help } = problem;
             let level = match code.severity() {
                 Severity::Error => Level::ERROR,
                 Severity::Warning => Level::WARNING,
@@ -105,6 +106,9 @@ impl Report {
                 snippet = snippet.annotation(AnnotationKind::Context.span(self.clamp(span)).label(&**label));
             }
             let mut group = level.primary_title(&**message).id(code.as_str()).element(snippet);
+            for note in notes {
+                group = group.element(Level::NOTE.message(&**note));
+            }
             for help in help {
                 group = group.element(Level::HELP.message(&**help));
             }
@@ -141,7 +145,7 @@ impl std::error::Error for Report {}
 impl Problem {
     /// A problem at a span of the text
     pub fn new(code: Code, span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), span, label: None, also: None, help: Vec::new() }
+        Self { code, message: message.into(), span, label: None, also: None, notes: Vec::new(), help: Vec::new() }
     }
 
     /// Says something right at the span
@@ -155,6 +159,13 @@ impl Problem {
     #[must_use]
     pub fn also(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         self.also = Some((span, label.into()));
+        self
+    }
+
+    /// Says what else has to do with it
+    #[must_use]
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
         self
     }
 
@@ -211,7 +222,7 @@ mod tests {
     fn spans_outside_the_text_do_not_harm() {
         let mut report = Report::new("p.toml", "ä = 1\n");
         report.push(Problem::new(Code::Syntax, 1..900, "bad"));
-        report.push(Problem::new(Code::Syntax, 500..3, "bad"));
+        report.push(Problem::new(Code::Syntax, Range { start: 500, end: 3 }, "bad"));
         assert_eq!(report.errors(), 2);
         assert!(report.to_string().contains("p.toml:1"), "{report}");
     }

@@ -10,6 +10,7 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use crate::audit::record::Caller;
+use crate::engine::Link;
 use crate::exchange::{Gate, exchange, unreadable};
 use crate::hangup::Hangup;
 
@@ -23,10 +24,10 @@ pub async fn serve(gate: Arc<Gate>, stream: UnixStream, mut ending: watch::Recei
         }
     };
     let service = {
-        let gate = Arc::clone(&gate);
+        let (gate, link) = (Arc::clone(&gate), Arc::new(Link::default()));
         service_fn(move |request| {
-            let gate = Arc::clone(&gate);
-            async move { Ok::<_, std::convert::Infallible>(exchange(gate, caller, request).await) }
+            let exchange = exchange(Arc::clone(&gate), Arc::clone(&link), caller, request);
+            async move { Ok::<_, std::convert::Infallible>(exchange.await) }
         })
     };
     let limits = &gate.limits;

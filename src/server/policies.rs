@@ -97,7 +97,11 @@ impl Policies {
 /// Time between two looks at the files
 pub const LOOK: Duration = Duration::from_secs(1);
 
-fn load(source: &PolicyRef) -> Result<Policy, PolicyError> {
+/// Loads one policy; its warnings go to the log
+///
+/// # Errors
+/// When it cannot be used.
+pub fn load(source: &PolicyRef) -> Result<Policy, PolicyError> {
     let (name, text) = match source {
         PolicyRef::Shipped(name) => {
             (name.clone(), shipped::text(name).ok_or_else(|| PolicyError::Unknown(name.clone()))?.to_owned())

@@ -3,7 +3,7 @@
 use crate::api::host_config::{
     DeviceMapping, DeviceRequest, LogConfig, PortBinding, Resources, RestartPolicy, Settings, Ulimit,
 };
-use crate::api::object::Plain;
+use crate::api::value::Plain;
 use crate::policy::ask::{Flag, Publish, What};
 use crate::policy::asks::{Asks, mount, network, plain};
 

@@ -4,13 +4,19 @@ use crate::api::endpoint::{
     ConfigFrom, Connect, CreateNetwork, EndpointIpam, EndpointSettings, Ipam, IpamPool, NetworkingConfig,
 };
 use crate::api::names::{Name, NetworkRef};
-use crate::policy::ask::Flag;
+use crate::policy::ask::{Flag, What};
 use crate::policy::asks::{Asks, plain};
 
 /// `NetworkMode`, of a container or of a build
 pub(super) fn mode(mode: &str, field: &str, asks: &mut Asks) {
-    if !matches!(mode, "default" | "bridge" | "none") {
-        asks.text(Flag::Network, mode, field);
+    match mode {
+        "default" | "bridge" | "none" => {}
+        // `ns:PATH` is for a policy to name. Any other word before a colon is a network's name to Docker and an option to
+        // Podman (`pasta:-T,auto` opens the host's ports), and no network that is looked up.
+        odd if odd.contains(':') && !odd.starts_with("container:") && !odd.starts_with("ns:") => {
+            asks.add(What::Odd("network mode", odd.to_owned()), field);
+        }
+        other => asks.text(Flag::Network, other, field),
     }
 }
 
@@ -116,4 +122,25 @@ pub(super) fn create(body: &CreateNetwork, asks: &mut Asks) {
     }
     asks.options(Flag::NetworkCreateOpt, options, "Options");
     asks.label_map(labels, "Labels");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_that_two_engines_read_in_two_ways_is_no_policys_to_grant() {
+        let asked = |text: &str| {
+            let mut asks = Asks(Vec::new());
+            mode(text, "HostConfig.NetworkMode", &mut asks);
+            asks.0.into_iter().map(|ask| ask.what).collect::<Vec<_>>()
+        };
+        for text in ["host:", "pasta:-T,auto", "slirp4netns:allow_host_loopback=true", "Container:x"] {
+            assert_eq!(asked(text), [What::Odd("network mode", text.to_owned())]);
+        }
+        for text in ["container:x", "ns:/proc/1/ns/net", "app", "host"] {
+            assert_eq!(asked(text), [What::Flag(Flag::Network, text.to_owned())]);
+        }
+        assert!(asked("none").is_empty());
+    }
 }

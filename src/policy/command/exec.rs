@@ -14,7 +14,7 @@ pub(super) fn exec(mut draft: Draft, operands: &[Word]) -> Result<Vec<Http>, Bad
         return Err(BadRequest::new("the command is missing"));
     }
     *draft.slot("Cmd") = json!(command.iter().map(|word| &word.text).collect::<Vec<_>>());
-    let tty = draft.slot("Tty").as_bool().unwrap_or_default();
+    let tty = draft.body.get("Tty").and_then(Value::as_bool).unwrap_or_default();
     let mut start = Draft::default();
     *start.slot("Tty") = json!(tty);
     *start.slot("Detach") = json!(draft.note("detach").is_some());

@@ -141,7 +141,6 @@ pub(super) const BUILD: &[Opt] = &[
     opt("pull", "", "?pull", Kind::Switch),
     opt("quiet", "q", "?q", Kind::Switch),
     opt("rm", "", "?rm", Kind::Switch),
-    opt("security-opt", "", "?securityopt", Kind::Text),
     opt("shm-size", "", "?shmsize", Kind::Bytes),
     opt("squash", "", "?squash", Kind::Switch),
     opt("tag", "t", "?t", Kind::Text),

@@ -37,7 +37,7 @@ pub(super) fn network(draft: &mut Draft, text: &str) -> Result<(), BadRequest> {
 
 /// `--ip`, `--network-alias` and their like are about the one network that was named
 pub(super) fn attachment(draft: &mut Draft) {
-    let mode = draft.slot("HostConfig.NetworkMode").as_str().map_or("default".to_owned(), str::to_owned);
+    let mode = draft.body.pointer("/HostConfig/NetworkMode").and_then(Value::as_str).unwrap_or("default").to_owned();
     for (note, value) in draft.notes.clone() {
         let key = match note {
             "network-alias" => "alias",

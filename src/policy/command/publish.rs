@@ -1,5 +1,7 @@
 //! `-p [address:][host port]:port[/protocol]`, with ranges on either side.
 
+use std::net::IpAddr;
+
 use serde_json::json;
 
 use crate::policy::command::BadRequest;
@@ -13,6 +15,9 @@ pub(super) fn publish(draft: &mut Draft, text: &str) -> Result<(), BadRequest> {
         Some(rest) => rest.rsplit_once(':').unwrap_or(("", rest)),
     };
     let address = address.trim_start_matches('[').trim_end_matches(']');
+    if !address.is_empty() && address.parse::<IpAddr>().is_err() {
+        return Err(BadRequest::new(format!("`{address}` is no IP address")));
+    }
     let (first, last) = range(inside)?;
     let host = if outside.is_empty() { None } else { Some(range(outside)?) };
     for (index, port) in (first..=last).enumerate() {

@@ -78,7 +78,7 @@ const CONTAINERS: &[Command] = &[
         &[("GET", "/containers/json")],
     ),
     plain(&["container prune"], &[ONLY, FORCED], &[("POST", "/containers/prune")]),
-    each(&["inspect", "container inspect"], &[INSPECT], &[("GET", "/containers/{}/json")]),
+    each(&["inspect", "container inspect"], &[INSPECT, INSPECT_SIZE], &[("GET", "/containers/{}/json")]),
     each(&["logs", "container logs"], &[LOGS], &[("GET", "/containers/{}/logs")]),
     each(&["port", "container port"], &[], &[("GET", "/containers/{}/json")]),
     each(&["diff", "container diff"], &[], &[("GET", "/containers/{}/changes")]),
@@ -98,12 +98,12 @@ const IMAGES: &[Command] = &[
     custom(&["pull", "image pull"], &[image::PULL], image::pull),
     custom(&["push", "image push"], &[image::PULL], image::push),
     custom(&["tag", "image tag"], &[], image::tag),
-    custom(&["save", "image save"], &[OUTPUT], image::save),
+    custom(&["save", "image save"], &[OUTPUT, PLATFORM], image::save),
     custom(&["import", "image import"], &[IMPORT], image::import),
     custom(&["search"], &[FILTERS, SEARCH], image::search),
     custom(&["build", "image build", "builder build"], &[image::BUILD], image::build),
     plain(&["load", "image load"], &[LOAD], &[("POST", "/images/load")]),
-    plain(&["images", "image ls", "image list"], &[LIST, FILTERS, PS], &[("GET", "/images/json")]),
+    plain(&["images", "image ls", "image list"], &[LIST, FILTERS, IMAGES_LIST], &[("GET", "/images/json")]),
     plain(&["image prune"], &[ONLY, FORCED, ALL], &[("POST", "/images/prune")]),
     plain(&["builder prune"], &[ONLY, FORCED, ALL], &[("POST", "/build/prune")]),
     each(&["image inspect"], &[INSPECT], &[("GET", "/images/{}/json")]),
@@ -189,13 +189,13 @@ const LIST: &[Opt] = &[
 ];
 const PS: &[Opt] = &[
     opt("all", "a", "?all", Kind::Switch),
-    opt("digests", "", "", Kind::SwitchNote),
     opt("last", "n", "?limit", Kind::Int),
     opt("latest", "l", "", Kind::SwitchNote),
     opt("size", "s", "?size", Kind::Switch),
 ];
-const INSPECT: &[Opt] =
-    &[opt("format", "f", "", Kind::Note), opt("size", "s", "?size", Kind::Switch), opt("type", "", "", Kind::Note)];
+const IMAGES_LIST: &[Opt] = &[opt("all", "a", "?all", Kind::Switch), opt("digests", "", "", Kind::SwitchNote)];
+const INSPECT: &[Opt] = &[opt("format", "f", "", Kind::Note)];
+const INSPECT_SIZE: &[Opt] = &[opt("size", "s", "?size", Kind::Switch), opt("type", "", "", Kind::Note)];
 const LOGS: &[Opt] = &[
     opt("details", "", "?details", Kind::Switch),
     opt("follow", "f", "?follow", Kind::Switch),
@@ -214,12 +214,7 @@ const ATTACH: &[Opt] = &[
     opt("no-stdin", "", "", Kind::SwitchNote),
     opt("sig-proxy", "", "", Kind::SwitchNote),
 ];
-const START: &[Opt] = &[
-    opt("attach", "a", "", Kind::SwitchNote),
-    opt("checkpoint", "", "?checkpoint", Kind::Text),
-    opt("checkpoint-dir", "", "?checkpoint-dir", Kind::Text),
-    opt("interactive", "i", "", Kind::SwitchNote),
-];
+const START: &[Opt] = &[opt("attach", "a", "", Kind::SwitchNote), opt("interactive", "i", "", Kind::SwitchNote)];
 const STOP: &[Opt] = &[
     opt("signal", "s", "?signal", Kind::Text),
     opt("time", "", "?t", Kind::Int),
@@ -239,7 +234,8 @@ const FORCED: &[Opt] = &[opt("force", "f", "", Kind::SwitchNote)];
 const ALL: &[Opt] = &[opt("all", "a", "", Kind::SwitchNote)];
 const PRUNE: &[Opt] = &[opt("all", "a", "", Kind::SwitchNote), opt("volumes", "", "", Kind::SwitchNote)];
 const VERBOSE: &[Opt] = &[opt("verbose", "v", "", Kind::SwitchNote)];
-const OUTPUT: &[Opt] = &[opt("output", "o", "", Kind::Note), opt("platform", "", "?platform", Kind::Text)];
+const OUTPUT: &[Opt] = &[opt("output", "o", "", Kind::Note)];
+const PLATFORM: &[Opt] = &[opt("platform", "", "?platform", Kind::Text)];
 const LOAD: &[Opt] = &[opt("input", "i", "", Kind::Note), opt("quiet", "q", "?quiet", Kind::Switch)];
 const IMPORT: &[Opt] = &[
     opt("change", "c", "?changes", Kind::Text),

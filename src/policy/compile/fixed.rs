@@ -2,6 +2,7 @@
 
 use toml::Spanned;
 
+use crate::policy::asks::RESERVED_LABELS;
 use crate::policy::compile::amount;
 use crate::policy::file;
 use crate::policy::file::value::Amount;
@@ -48,6 +49,10 @@ fn number(
 pub(super) fn add_force(force: &mut Force, written: &file::Force, report: &mut Report) {
     let file::Force { labels, cgroup_parent, user, no_new_privileges, cap_drop, network, runtime } = written;
     for (name, value) in labels {
+        if name.as_ref().to_ascii_lowercase().starts_with(RESERVED_LABELS) {
+            let message = format!("labels that begin with `{RESERVED_LABELS}` are set by sockwarden itself");
+            report.push(Problem::new(Code::BadText, name.span(), message));
+        }
         force.labels.insert(name.as_ref().clone(), (value.as_ref().clone(), report.line(&name.span())));
     }
     for (slot, written) in [
@@ -56,9 +61,12 @@ pub(super) fn add_force(force: &mut Force, written: &file::Force, report: &mut R
         (&mut force.network, network),
         (&mut force.runtime, runtime),
     ] {
-        if let Some(written) = written {
-            *slot = Some((written.as_ref().clone(), report.line(&written.span())));
+        let Some(written) = written else { continue };
+        if written.as_ref().is_empty() {
+            let problem = Problem::new(Code::BadText, written.span(), "an empty value cannot be forced");
+            report.push(problem.help("leave the key out"));
         }
+        *slot = Some((written.as_ref().clone(), report.line(&written.span())));
     }
     if let Some(yes) = no_new_privileges {
         force.no_new_privileges = yes.as_ref().then(|| report.line(&yes.span()));

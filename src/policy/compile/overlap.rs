@@ -35,9 +35,9 @@ pub fn patterns<P>(inherited: &Grants<P>, allow: &[Own<P>], forbid: &[Own<P>], c
         } else if let Some((_, line)) = inherited.forbid.iter().find(|(pattern, _)| within(pattern)) {
             report.push(cancelled(own, line.clone()));
         } else if let Some((_, line)) = inherited.allow.iter().find(|(pattern, _)| within(pattern)) {
-            report.push(covered(own, line));
+            report.push(covered(own).label(format!("by {line}")));
         } else if let Some((_, other)) = allow.iter().enumerate().find(around) {
-            report.push(covered(own, &report.line(&other.span)).also(other.span.clone(), "by this"));
+            report.push(covered(own).also(other.span.clone(), "by this"));
         }
     }
 }
@@ -100,9 +100,8 @@ pub fn ports(wider: &PublishPattern, _: &str, pattern: &PublishPattern) -> bool 
     address && wider.ports.0 <= pattern.ports.0 && pattern.ports.1 <= wider.ports.1
 }
 
-fn covered<P>(own: &Own<P>, line: &Line) -> Problem {
+fn covered<P>(own: &Own<P>) -> Problem {
     Problem::new(Code::Covered, own.span.clone(), format!("`{}` is allowed already", own.text))
-        .label(format!("by {line}"))
 }
 
 fn cancelled<P>(own: &Own<P>, line: Line) -> Problem {

@@ -96,16 +96,19 @@ impl<'a> Section<'a> {
     /// Ends the reading: keys that were not taken are unknown
     pub fn close(self, report: &mut Report) {
         for (key, _) in self.table.iter().filter(|(key, _)| !self.known.contains(&key.as_ref().as_ref())) {
-            let (name, place) = (key.as_ref(), if self.path.is_empty() { "the file" } else { &self.path });
-            let message = format!("`{place}` has no key `{name}`").replace("`the file`", "the file");
+            let name = key.as_ref();
+            let message = match self.path.as_str() {
+                "" => format!("the file has no key `{name}`"),
+                path => format!("`{path}` has no key `{name}`"),
+            };
             let problem = Problem::new(Code::UnknownKey, key.span(), message).label("unknown key");
             let near = problem.clone().meant(name, self.known.iter().copied());
             if near != problem {
                 report.push(near);
                 continue;
             }
-            let elsewhere = PLACES.iter().copied().chain(Flag::ALL.iter().map(|flag| (flag.section(), flag.key())));
-            let elsewhere = elsewhere.filter(|(section, key)| *key == name && *section != self.path).next();
+            let mut places = PLACES.iter().copied().chain(Flag::ALL.iter().map(|flag| (flag.section(), flag.key())));
+            let elsewhere = places.find(|(section, key)| *key == name && *section != self.path);
             report.push(match elsewhere {
                 Some((section, key)) => problem.help(format!("`{key}` stands in `[{section}]`")),
                 None => problem.help(format!("known here: {}", self.known.join(", "))),
@@ -129,6 +132,7 @@ impl<'a> Section<'a> {
 const PLACES: &[(&str, &str)] = &[
     ("run", "publish"),
     ("mounts", "caller"),
+    ("mounts", "resolve"),
     ("owner", "isolate"),
     ("owner", "clean_up"),
     ("limits", "memory"),

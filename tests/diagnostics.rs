@@ -1,0 +1,502 @@
+//! Mistakes in a policy file as a person sees them, all in one go; and the reference, which names every word.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+use sockwarden::policy::Fact;
+use sockwarden::policy::ask::Flag;
+use sockwarden::policy::check::check;
+use sockwarden::policy::group::GROUPS;
+use sockwarden::policy::shipped;
+
+/// The report of a file whose text begins after the first newline
+fn report(text: &str) -> String {
+    check("policy.toml", text.trim_start()).report.to_string()
+}
+
+#[test]
+fn words_that_are_nearly_right_are_named() {
+    let report = report(
+        r##"
+extends = "cii"
+mode    = "enforced"
+allow   = ["containers", "pull", "build.grpc"]
+privileged = true
+
+[images]
+allow = ["Registry.example.com/CI/**", "registry.example.com"]
+
+[run]
+cap-add = ["SYS_PTRACE"]
+user    = 0
+publish = ["*:80000"]
+"##,
+    );
+    insta::assert_snapshot!(report, @r##"
+error[P005]: no policy `cii` is shipped
+ --> policy.toml:1:11
+  |
+1 | extends = "cii"
+  |           ^^^^^
+  |
+  = help: did you mean `ci`?
+  = help: shipped are deny-all, readonly, ci, unrestricted
+
+error[P005]: `enforced` is not known here
+ --> policy.toml:2:11
+  |
+2 | mode    = "enforced"
+  |           ^^^^^^^^^^ expected enforce, warn, record
+  |
+  = help: did you mean `enforce`?
+
+error[P006]: `containers` is no operation and no group
+ --> policy.toml:3:12
+  |
+3 | allow   = ["containers", "pull", "build.grpc"]
+  |            ^^^^^^^^^^^^
+  |
+  = help: did you mean `container`?
+
+error[P006]: `pull` is no operation and no group
+ --> policy.toml:3:26
+  |
+3 | allow   = ["containers", "pull", "build.grpc"]
+  |                          ^^^^^^
+  |
+  = help: did you mean `image.pull`?
+
+error[P007]: `build.grpc` is closed whatever a policy says
+ --> policy.toml:3:34
+  |
+3 | allow   = ["containers", "pull", "build.grpc"]
+  |                                  ^^^^^^^^^^^^ BuildKit is not judged yet; set DOCKER_BUILDKIT=0 for the classic builder
+
+error[P002]: the file has no key `privileged`
+ --> policy.toml:4:1
+  |
+4 | privileged = true
+  | ^^^^^^^^^^ unknown key
+  |
+  = help: `privileged` stands in `[run]`
+
+error[P008]: this pattern cannot be used
+ --> policy.toml:7:10
+  |
+7 | allow = ["Registry.example.com/CI/**", "registry.example.com"]
+  |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ a repository is lower-case letters and digits, joined by `.`, `_`, `__`, `-` and `/`
+  |
+  = help: write `registry.example.com/ci/**`
+
+error[P008]: this pattern cannot be used
+ --> policy.toml:7:40
+  |
+7 | allow = ["Registry.example.com/CI/**", "registry.example.com"]
+  |                                        ^^^^^^^^^^^^^^^^^^^^^^ this is the name of an image on docker.io, not a registry
+  |
+  = help: for every image of a registry write `registry.example.com/**`
+
+error[P002]: `run` has no key `cap-add`
+  --> policy.toml:10:1
+   |
+10 | cap-add = ["SYS_PTRACE"]
+   | ^^^^^^^ unknown key
+   |
+   = help: did you mean `cap_add`?
+
+error[P003]: `run.user` must be a list of strings, `true` or `false`
+  --> policy.toml:11:11
+   |
+11 | user    = 0
+   |           ^ this is an integer
+
+error[P010]: this pattern cannot be used
+  --> policy.toml:12:12
+   |
+12 | publish = ["*:80000"]
+   |            ^^^^^^^^^ `80000` is no port; ports are 0 (any free one) to 65535
+   |
+   = help: write `address:first-last`, as `*:1024-65535` or `127.0.0.1:0`
+"##);
+}
+
+#[test]
+fn mounts_and_amounts_are_read_strictly() {
+    let report = report(
+        r##"
+[mounts]
+allow  = [{ source = "srv/cache", acess = "ro" }, "/srv/../etc"]
+forbid = [{ source = "/etc", access = "ro" }]
+
+[limits]
+memory  = "4X"
+cpus    = -1
+ulimits = { nofiles = 1024 }
+
+[force]
+cap_drop = ["NET RAW"]
+labels   = { "sockwarden.owner" = "me" }
+"##,
+    );
+    insta::assert_snapshot!(report, @r##"
+error[P009]: this pattern cannot be used
+ --> policy.toml:2:22
+  |
+2 | allow  = [{ source = "srv/cache", acess = "ro" }, "/srv/../etc"]
+  |                      ^^^^^^^^^^^ a host path begins with `/`
+  |
+  = help: the engine looks the path up on its own host, not in the caller's directory
+
+error[P002]: `mounts.allow` has no key `acess`
+ --> policy.toml:2:35
+  |
+2 | allow  = [{ source = "srv/cache", acess = "ro" }, "/srv/../etc"]
+  |                                   ^^^^^ unknown key
+  |
+  = help: did you mean `access`?
+
+error[P009]: this pattern cannot be used
+ --> policy.toml:2:51
+  |
+2 | allow  = [{ source = "srv/cache", acess = "ro" }, "/srv/../etc"]
+  |                                                   ^^^^^^^^^^^^^ the path is not clean, so that no mount can match it
+  |
+  = help: write `/etc`
+
+error[P002]: a forbidden path is forbidden in every way
+ --> policy.toml:3:39
+  |
+3 | forbid = [{ source = "/etc", access = "ro" }]
+  |                                       ^^^^
+  |
+  = help: leave `access` and `propagation` out
+
+error[P013]: this amount cannot be used
+ --> policy.toml:6:11
+  |
+6 | memory  = "4X"
+  |           ^^^^ `x` is no unit; use KiB, MiB, GiB or TiB
+
+error[P013]: this amount cannot be used
+ --> policy.toml:7:11
+  |
+7 | cpus    = -1
+  |           ^^ it must be above zero; leave the key out for no limit
+
+error[P002]: no ulimit is called `nofiles`
+ --> policy.toml:8:13
+  |
+8 | ulimits = { nofiles = 1024 }
+  |             ^^^^^^^
+  |
+  = help: did you mean `nofile`?
+
+error[P014]: this is no capability's name
+  --> policy.toml:11:13
+   |
+11 | cap_drop = ["NET RAW"]
+   |             ^^^^^^^^^
+   |
+   = help: write it as docker does, such as `NET_RAW` or `ALL`
+
+error[P014]: labels that begin with `sockwarden.` are set by sockwarden itself
+  --> policy.toml:12:14
+   |
+12 | labels   = { "sockwarden.owner" = "me" }
+   |              ^^^^^^^^^^^^^^^^^^
+"##);
+}
+
+#[test]
+fn rules_are_anchored_and_complete() {
+    let report = report(
+        r##"
+[[rule]]
+id    = "no-latest"
+forbid = "container.create"
+when  = { imag = ':latest$', name = '(' }
+
+[[rule]]
+id    = "debian"
+allow = "container.create"
+when  = { image = 'debian|alpine$' }
+
+[[rule]]
+id    = "debian"
+allow = "container.create"
+when  = { name = '^(?:a|b)$' }
+
+[[rule]]
+reason = "none"
+"##,
+    );
+    insta::assert_snapshot!(report, @r##"
+error[P002]: `rule.when` has no key `imag`
+ --> policy.toml:4:11
+  |
+4 | when  = { imag = ':latest$', name = '(' }
+  |           ^^^^ unknown key
+  |
+  = help: did you mean `image`?
+
+error[P011]: this is no regular expression
+ --> policy.toml:4:38
+  |
+4 | when  = { imag = ':latest$', name = '(' }
+  |                                      ^ unclosed group
+
+error[P012]: a rule that allows must match the whole value
+ --> policy.toml:9:19
+  |
+9 | when  = { image = 'debian|alpine$' }
+  |                   ^^^^^^^^^^^^^^^^ matches any part of it
+  |
+  = help: write '^(?:debian|alpine)$'
+
+error[P015]: a second rule has the id `debian`
+  --> policy.toml:12:9
+   |
+12 | id    = "debian"
+   |         ^^^^^^^^ the first one stands at policy.toml:6
+
+error[P004]: `rule.id` is missing
+  --> policy.toml:16:1
+   |
+16 | [[rule]]
+   | ^^^^^^^^
+
+error[P004]: the rule has no effect
+  --> policy.toml:16:1
+   |
+16 | [[rule]]
+   | ^^^^^^^^
+   |
+   = help: give either `forbid` or `allow`, with an operation or a group
+"##);
+}
+
+#[test]
+fn what_has_no_effect_is_a_warning() {
+    let report = report(
+        r##"
+extends = "ci"
+allow   = ["image.pull", "container.update"]
+
+[images]
+allow = ["debian", "registry.example.com/ci/*", "registry.example.com/**"]
+
+[mounts]
+caller = true
+
+[owner]
+clean_up = "when-caller-ends"
+
+[run]
+ulimit = ["nofile=1024:*"]
+publish = ["8080"]
+"##,
+    );
+    insta::assert_snapshot!(report, @r##"
+warning[P102]: `image.pull` is allowed already
+ --> policy.toml:2:12
+  |
+2 | allow   = ["image.pull", "container.update"]
+  |            ^^^^^^^^^^^^ by ci:7
+
+warning[P103]: `container.update` is allowed here and forbidden altogether
+ --> policy.toml:2:26
+  |
+2 | allow   = ["image.pull", "container.update"]
+  |                          ^^^^^^^^^^^^^^^^^^ forbidden by ci:8
+  |
+  = help: forbid wins over allow, in any order
+
+warning[P102]: `debian` is allowed already
+ --> policy.toml:5:10
+  |
+5 | allow = ["debian", "registry.example.com/ci/*", "registry.example.com/**"]
+  |          ^^^^^^^^ by ci:11
+
+warning[P102]: `registry.example.com/ci/*` is allowed already
+ --> policy.toml:5:20
+  |
+5 | allow = ["debian", "registry.example.com/ci/*", "registry.example.com/**"]
+  |                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^  ------------------------- by this
+
+warning[P101]: this key has no effect yet
+ --> policy.toml:8:10
+  |
+8 | caller = true
+  |          ^^^^ in this version, host paths of the calling container are granted only by `allow`
+
+warning[P101]: this key has no effect yet
+  --> policy.toml:11:12
+   |
+11 | clean_up = "when-caller-ends"
+   |            ^^^^^^^^^^^^^^^^^^ in this version, nothing is removed when a caller ends
+
+warning[P102]: `nofile=1024:*` is allowed already
+  --> policy.toml:14:11
+   |
+14 | ulimit = ["nofile=1024:*"]
+   |           ^^^^^^^^^^^^^^^ by ci:23
+
+warning[P102]: `8080` is allowed already
+  --> policy.toml:15:12
+   |
+15 | publish = ["8080"]
+   |            ^^^^^^ by ci:17
+"##);
+}
+
+#[test]
+fn failed_tests_say_everything_that_matters() {
+    let report = report(
+        r##"
+extends = "ci"
+
+[[test]]
+request = "docker run --privileged --pid host evil.example.com/x"
+expect  = "allow"
+
+[[test]]
+request = "docker run --privileged alpine"
+expect  = "deny"
+because = "priviledged"
+
+[[test]]
+request = "docker run --privilege alpine"
+expect  = "refuse"
+
+[[test]]
+request = "docker runn alpine"
+expect  = "deny"
+
+[[test]]
+request = { method = "GET", path = "/containers/jsn" }
+expect  = "deny"
+"##,
+    );
+    insta::assert_snapshot!(report, @r##"
+error[P017]: the test expects `allow`, the verdict is `deny`
+ --> policy.toml:4:11
+  |
+4 | request = "docker run --privileged --pid host evil.example.com/x"
+  |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ is refused
+5 | expect  = "allow"
+  |           ------- expected this
+  |
+  = note: refused: image evil.example.com/x:latest (Image): use an image that `[images] allow` names, or have the registry added there
+  = note: refused: pid=host (HostConfig.PidMode): leave --pid out, or have it allowed by `pid` in `[run]`
+  = note: refused: privileged (HostConfig.Privileged): run without --privileged; ask for the one capability or device you need, or have it allowed by `privileged = true` in `[run]`
+
+error[P017]: `priviledged` is not what it comes from
+  --> policy.toml:10:11
+   |
+10 | because = "priviledged"
+   |           ^^^^^^^^^^^^^
+   |
+   = note: refused: privileged (HostConfig.Privileged): run without --privileged; ask for the one capability or device you need, or have it allowed by `privileged = true` in `[run]`
+   = help: did you mean `privileged`?
+
+error[P016]: this request is not understood
+  --> policy.toml:13:23
+   |
+13 | request = "docker run --privilege alpine"
+   |                       ^^^^^^^^^^^ this command has no option `--privilege`
+   |
+   = help: did you mean `--privileged`?
+
+error[P005]: `refuse` is no verdict
+  --> policy.toml:14:11
+   |
+14 | expect  = "refuse"
+   |           ^^^^^^^^ expected allow, modify, deny
+
+error[P016]: this request is not understood
+  --> policy.toml:17:19
+   |
+17 | request = "docker runn alpine"
+   |                   ^^^^ `docker runn` is not known here
+   |
+   = help: did you mean `docker run`?
+
+error[P016]: this request is not understood
+  --> policy.toml:21:11
+   |
+21 | request = { method = "GET", path = "/containers/jsn" }
+   |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ `GET /containers/jsn`: no operation `GET /containers/jsn` is known
+"##);
+}
+
+#[test]
+fn a_broken_file_is_shown_where_it_breaks() {
+    let report = report(
+        r##"
+name = "a"
+name = "b"
+mode = enforce
+allow = ["image"
+"##,
+    );
+    insta::assert_snapshot!(report, @r##"
+error[P001]: duplicate key
+ --> policy.toml:2:1
+  |
+2 | name = "b"
+  | ^^^^
+
+error[P001]: string values must be quoted, expected literal string
+ --> policy.toml:3:8
+  |
+3 | mode = enforce
+  |        ^^^^^^^
+
+error[P001]: unclosed array, expected `]`
+ --> policy.toml:4:17
+  |
+4 | allow = ["image"
+  |                 ^
+"##);
+}
+
+#[test]
+fn the_reference_names_every_word() {
+    let text = include_str!("../docs/policy.md");
+    let sections: Vec<&str> = text.split("\n## ").collect();
+    let section = |title: &str| *sections.iter().find(|section| section.starts_with(title)).unwrap();
+    for group in GROUPS {
+        let row = format!("\n| `{}` | ", group.name);
+        assert!(section("Operations").contains(&row), "group {}", group.name);
+    }
+    for name in sockwarden::policy::group::names() {
+        assert!(text.contains(&format!("`{name}`")), "operation {name}");
+    }
+    for (fact, _) in Fact::ALL {
+        assert!(section("Rules").contains(&format!("\n| `{fact}` | ")), "fact {fact}");
+    }
+    for flag in Flag::ALL {
+        let key = format!("`{}`", flag.key());
+        let words = section("The words of docker run");
+        let named = match flag.section() {
+            "run" => words.contains(&key),
+            other => {
+                words.contains(&format!("`[{other}] {}`", flag.key())) || (other == "exec" && words.contains(&key))
+            }
+        };
+        assert!(named, "{flag:?}");
+    }
+}
+
+#[test]
+fn whatever_is_left_of_a_policy_is_reported_on() {
+    for (name, text) in shipped::ALL {
+        let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
+        for at in ends.iter().step_by(97) {
+            let (before, after) = text.split_at(*at);
+            check(name, before).report.to_string();
+            check(name, after).report.to_string();
+            // Without one character.
+            let rest = after.get(after.chars().next().map_or(0, char::len_utf8)..).unwrap();
+            check(name, &format!("{before}{rest}")).report.to_string();
+        }
+    }
+}
