@@ -1,7 +1,7 @@
 //! The head of a request: what of it is read, and what makes it unreadable.
 
 use hyper::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, TRANSFER_ENCODING, UPGRADE,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 use hyper::http::request::Parts;
 
@@ -21,17 +21,20 @@ pub fn read(parts: &Parts, target_bytes: usize) -> Result<Call, Refused> {
     if uri.path_and_query().is_some_and(|target| target.as_str().len() > target_bytes) {
         return Err(Refused::TargetTooLong { limit: target_bytes });
     }
-    for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING, AUTH, CONFIG] {
+    for name in [CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING, AUTH, CONFIG] {
         if headers.get_all(name).iter().count() > 1 {
             return Err(Refused::Header("a header that may stand once stands several times"));
         }
     }
     let headers_of_registry = RegistryHeaders { auth: text(headers, AUTH)?, config: text(headers, CONFIG)? };
     let call = Call::read(method, uri.path(), uri.query(), headers_of_registry)?;
-    // The engine merges a form body into the query and lets it win (20.10 to 28.5).
-    let media_type = text(headers, CONTENT_TYPE)?.unwrap_or_default().to_ascii_lowercase();
-    if ["application/x-www-form-urlencoded", "multipart/"].iter().any(|form| media_type.trim_start().starts_with(form))
-    {
+    // The engine merges a form body into the query and lets it win (20.10 to 28.5). Other types have no meaning here, also
+    // when bollard sends two: the engine gets ours.
+    let form = |value: &HeaderValue| {
+        let media_type = String::from_utf8_lossy(value.as_bytes()).trim_start().to_ascii_lowercase();
+        ["application/x-www-form-urlencoded", "multipart/"].iter().any(|form| media_type.starts_with(form))
+    };
+    if headers.get_all(CONTENT_TYPE).iter().any(form) {
         return Err(Refused::Header("a form body would change the query; send JSON or a tar archive"));
     }
     if text(headers, TRANSFER_ENCODING)?.is_some_and(|coding| !coding.eq_ignore_ascii_case("chunked")) {
@@ -49,7 +52,7 @@ pub fn wants_upgrade(headers: &HeaderMap) -> bool {
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<String>, Refused> {
-    let read = |value: &hyper::header::HeaderValue| value.to_str().map(str::to_owned);
+    let read = |value: &HeaderValue| value.to_str().map(str::to_owned);
     headers.get(name).map(read).transpose().map_err(|_| Refused::Header("a header's value is not plain text"))
 }
 

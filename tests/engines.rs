@@ -1,0 +1,63 @@
+//! Attacks, everyday requests and a whole CI job against real Docker Engines.
+//!
+//! What an answer says is not enough here: after each attack the engine itself is asked whether anything changed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests say what they expect by failing, also outside of test functions"
+)]
+
+mod engines {
+    pub mod bollard_job;
+    pub mod case;
+    pub mod gate;
+    pub mod http;
+    pub mod run;
+    pub mod setting;
+    pub mod stage;
+    pub mod tar;
+}
+
+#[test]
+fn a_ci_job_runs_with_a_client_that_knows_nothing_of_it() {
+    engines::setting::on_each_engine(engines::bollard_job::run);
+}
+
+/// One test for each file of `tests/cases`
+macro_rules! families {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
+        $(
+            $(#[doc = $doc])*
+            #[test]
+            fn $name() {
+                engines::run::family(stringify!($name));
+            }
+        )*
+
+        #[test]
+        fn every_file_of_cases_is_run() {
+            let run = [$(stringify!($name)),*];
+            let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases")).unwrap();
+            for file in files {
+                let name = file.unwrap().file_name().into_string().unwrap();
+                assert!(run.contains(&name.trim_end_matches(".toml")), "no test runs tests/cases/{name}");
+            }
+        }
+    };
+}
+
+families! {
+    everyday,
+    privileged,
+    mounts,
+    volumes,
+    namespaces,
+    rights,
+    network,
+    foreign,
+    images,
+    closed,
+    smuggling,
+}

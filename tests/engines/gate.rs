@@ -1,0 +1,65 @@
+//! A running sockwarden in front of one engine, with everything it writes in a directory of its own.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// A running `sockwarden serve`; ends when dropped
+pub struct Gate {
+    child: Child,
+    dir: TempDir,
+}
+
+impl Gate {
+    /// Starts one with a shipped policy and waits for its line
+    pub fn start(engine: &Path, policy: &str) -> Self {
+        let dir = TempDir::with_prefix("swt").unwrap();
+        // The machine's own configuration stays out of it.
+        std::fs::write(dir.path().join("config.toml"), "").unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sockwarden"))
+            .arg("serve")
+            .args(["--engine", &format!("unix://{}", engine.display()), "--policy", policy])
+            .arg("--listen")
+            .arg(dir.path().join("gate.sock"))
+            .arg("--audit")
+            .arg(dir.path().join("audit.jsonl"))
+            .arg("--config")
+            .arg(dir.path().join("config.toml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(dir.path().join("log")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        let gate = Self { child, dir };
+        assert!(ready.contains("ready"), "sockwarden is not ready: {ready} {}", gate.log());
+        gate
+    }
+
+    /// The socket it serves
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("gate.sock")
+    }
+
+    /// Everything on record so far
+    pub fn record(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("audit.jsonl")).unwrap_or_default()
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let _ = self.child.wait();
+    }
+}

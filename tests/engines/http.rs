@@ -1,0 +1,168 @@
+//! The smallest HTTP client that hides nothing: bytes out, answers in.
+//!
+//! Attacks need requests that no library would send, so a request is bytes here, and several answers may come back.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// One answer
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Status code
+    pub status: u16,
+    /// Body, or with 101 whatever came after the head
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The body for people
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).trim().to_owned()
+    }
+
+    /// The body as JSON, `null` when it is none
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+
+    /// Whether the request had an effect, as far as the status tells
+    pub fn is_success(&self) -> bool {
+        matches!(self.status, 101 | 200..=299)
+    }
+}
+
+/// Sends a request with a length and `Connection: close`, and reads its answer
+pub fn ask(socket: &Path, method: &str, target: &str, body: &str) -> Answer {
+    let mut answers = send(socket, &request(method, target, &[], body.as_bytes(), Framing::Length), 1);
+    assert_eq!(answers.len(), 1, "{method} {target} got {answers:?}");
+    answers.remove(0)
+}
+
+/// How the end of a body is told
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// `Content-Length`
+    Length,
+    /// `Transfer-Encoding: chunked`, byte by byte at first
+    Chunked,
+}
+
+/// The bytes of a request; `Content-Type` is JSON unless a header says otherwise
+pub fn request(method: &str, target: &str, headers: &[String], body: &[u8], framing: Framing) -> Vec<u8> {
+    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n");
+    let typed = headers.iter().any(|header| header.to_ascii_lowercase().starts_with("content-type:"));
+    if !body.is_empty() && !typed {
+        head += "Content-Type: application/json\r\n";
+    }
+    for header in headers {
+        head += &format!("{header}\r\n");
+    }
+    let mut bytes;
+    match framing {
+        Framing::Length => {
+            // A GET without a body has no length, as from every client.
+            if !body.is_empty() || matches!(method, "POST" | "PUT") {
+                head += &format!("Content-Length: {}\r\n", body.len());
+            }
+            bytes = (head + "\r\n").into_bytes();
+            bytes.extend(body);
+        }
+        Framing::Chunked => {
+            bytes = (head + "Transfer-Encoding: chunked\r\n\r\n").into_bytes();
+            let (first, rest) = body.split_at(body.len().min(1));
+            for chunk in [first, rest].into_iter().filter(|chunk| !chunk.is_empty()) {
+                bytes.extend(format!("{:x}\r\n", chunk.len()).into_bytes());
+                bytes.extend(chunk);
+                bytes.extend(b"\r\n");
+            }
+            bytes.extend(b"0\r\n\r\n");
+        }
+    }
+    bytes
+}
+
+/// Sends bytes and reads every answer until the other side closes, or is silent after the `expected` ones
+pub fn send(socket: &Path, bytes: &[u8], expected: usize) -> Vec<Answer> {
+    let mut stream = UnixStream::connect(socket).unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
+    // Whoever refuses early may close before the last byte is written; the answer is what counts.
+    let sent = stream.write_all(bytes);
+    let mut received = Vec::new();
+    let bodies = if bytes.starts_with(b"HEAD ") { Bodies::None } else { Bodies::AsTold };
+    loop {
+        let answers = answers(&received, bodies);
+        let complete = answers.as_ref().is_some_and(|answers| answers.len() >= expected);
+        // More than the expected answers would be a smuggled request, so a moment is spent on waiting for one.
+        let patience = if complete { Duration::from_millis(150) } else { Duration::from_secs(30) };
+        stream.set_read_timeout(Some(patience)).unwrap();
+        let mut piece = [0; 65536];
+        match stream.read(&mut piece) {
+            Ok(0) => return whole(&received, bodies),
+            Ok(length) => received.extend(&piece[..length]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                assert!(complete, "no answer in {patience:?} ({sent:?}): {}", String::from_utf8_lossy(&received));
+                return whole(&received, bodies);
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return whole(&received, bodies),
+            Err(error) => panic!("reading an answer: {error}"),
+        }
+    }
+}
+
+/// Whether answers have bodies: those to HEAD name a length and have none
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bodies {
+    None,
+    AsTold,
+}
+
+fn whole(received: &[u8], bodies: Bodies) -> Vec<Answer> {
+    answers(received, bodies).unwrap_or_else(|| panic!("half an answer: {}", String::from_utf8_lossy(received)))
+}
+
+/// The answers in `bytes`; `None` while the last one is not whole
+fn answers(mut bytes: &[u8], bodies: Bodies) -> Option<Vec<Answer>> {
+    let mut answers = Vec::new();
+    while !bytes.is_empty() {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+        let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        let rest = &bytes[end + 4..];
+        let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let (body, rest) = if bodies == Bodies::None {
+            (Vec::new(), rest)
+        } else if status == 101 {
+            (rest.to_vec(), &rest[rest.len()..])
+        } else if header("transfer-encoding:") == Some("chunked") {
+            chunks(rest)?
+        } else if let Some(length) = header("content-length:").and_then(|length| length.parse::<usize>().ok()) {
+            (rest.get(..length)?.to_vec(), rest.get(length..)?)
+        } else if matches!(status, 100..=199 | 204 | 304) {
+            (Vec::new(), rest)
+        } else {
+            (rest.to_vec(), &rest[rest.len()..])
+        };
+        bytes = rest;
+        if status != 100 {
+            answers.push(Answer { status, body });
+        }
+    }
+    Some(answers)
+}
+
+fn chunks(mut bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut body = Vec::new();
+    loop {
+        let end = bytes.windows(2).position(|window| window == b"\r\n")?;
+        let size = usize::from_str_radix(std::str::from_utf8(&bytes[..end]).ok()?.trim(), 16).ok()?;
+        let chunk = bytes.get(end + 2..end + 2 + size)?;
+        body.extend(chunk);
+        bytes = bytes.get(end + 2 + size + 2..)?;
+        if size == 0 {
+            return Some((body, bytes));
+        }
+    }
+}
