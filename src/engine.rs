@@ -217,18 +217,29 @@ impl Engine {
     async fn exchange(
         &self,
         link: &Link,
-        request: Request<Body>,
+        mut request: Request<Body>,
         again: bool,
     ) -> Result<Response<Incoming>, EngineError> {
-        let mut sender = match link.take().await {
-            Some(sender) => sender,
-            None => self.connect().await?,
-        };
-        let response = sender.send_request(request).await.map_err(|error| EngineError::Broken(root_cause(&error)))?;
-        if again {
-            link.keep(sender);
+        let mut sender = link.take().await;
+        loop {
+            let (kept, mut connection) = match sender.take() {
+                Some(connection) => (true, connection),
+                None => (false, self.connect().await?),
+            };
+            match connection.try_send_request(request).await {
+                Ok(response) => {
+                    if again {
+                        link.keep(connection);
+                    }
+                    return Ok(response);
+                }
+                // The engine closed the kept connection before a byte of this was written.
+                Err(mut error) => match error.take_message().filter(|_| kept) {
+                    Some(unsent) => request = unsent,
+                    None => return Err(EngineError::Broken(root_cause(error.error()))),
+                },
+            }
         }
-        Ok(response)
     }
 
     async fn connect(&self) -> Result<http1::SendRequest<Body>, EngineError> {

@@ -87,7 +87,7 @@ macro_rules! query {
         pub struct $name { $($(#[$doc])* pub $field: $type,)* }
 
         impl $crate::api::query::Parameters for $name {
-            const NAMES: &'static [(&'static str, u8)] = &[$(($key, [24, $($since)?][[24, $($since)?].len() - 1])),*];
+            const NAMES: &'static [(&'static str, u8)] = &[$(($key, $crate::api::query::since(&[$($since)?]))),*];
 
             fn take(pairs: &mut $crate::api::query::Pairs) -> Result<Self, $crate::api::query::BadQuery> {
                 Ok(Self { $($field: pairs.take($key)?,)* })
@@ -101,6 +101,14 @@ macro_rules! query {
             }
         }
     };
+}
+
+/// The version a line names, or the oldest
+pub const fn since(named: &[u8]) -> u8 {
+    match named {
+        [since, ..] => *since,
+        [] => crate::api::version::ApiVersion::MIN.minor(),
+    }
 }
 
 impl Parameters for () {

@@ -159,13 +159,12 @@ fn base(endpoint: &Endpoint, field: &str) -> Json {
         ("ImageOptions", "image", SAMPLE),
         ("", "bind", "/host"),
     ];
-    if let Some(rest) = field.strip_prefix("HostConfig.Mounts[].") {
-        if let Some((_, kind, source)) = mount.iter().find(|(options, ..)| rest.starts_with(options)) {
-            body = put(body, "HostConfig.Mounts[].Type", Json::Text((*kind).to_owned()));
-            body = put(body, "HostConfig.Mounts[].Source", Json::Text((*source).to_owned()));
-            body =
-                put(body, "HostConfig.Mounts[].ReadOnly", Json::Bool(rest.contains("ReadOnly") && rest != "ReadOnly"));
-        }
+    let rest = field.strip_prefix("HostConfig.Mounts[].");
+    let fitting = rest.and_then(|rest| mount.iter().find(|(options, ..)| rest.starts_with(options)));
+    if let (Some(rest), Some((_, kind, source))) = (rest, fitting) {
+        body = put(body, "HostConfig.Mounts[].Type", Json::Text((*kind).to_owned()));
+        body = put(body, "HostConfig.Mounts[].Source", Json::Text((*source).to_owned()));
+        body = put(body, "HostConfig.Mounts[].ReadOnly", Json::Bool(rest.contains("ReadOnly") && rest != "ReadOnly"));
     }
     body
 }

@@ -1,0 +1,99 @@
+//! What the fuzz targets call, and what a stable test calls on their seeds: any bytes are refused or read, never a panic,
+//! and what was read reads back.
+
+use hyper::Method;
+
+use crate::api::call::{Call, Outgoing};
+use crate::api::credentials::RegistryHeaders;
+use crate::api::image_ref::ImageRef;
+use crate::api::json::Json;
+use crate::api::operation::Operation;
+use crate::api::query::{Filters, Pairs, Param};
+use crate::api::request::BodyKind;
+use crate::api::target::{Target, push_pair};
+use crate::api::version::ApiVersion;
+use crate::policy::compile::compile;
+
+/// A whole request: `METHOD target`, a line with `X-Registry-Auth`, a line with `X-Registry-Config`, the body
+pub fn call(data: &[u8]) {
+    let mut parts = data.splitn(4, |byte| *byte == b'\n');
+    let mut line = || parts.next().and_then(|line| std::str::from_utf8(line).ok()).unwrap_or("");
+    let (head, auth, config) = (line(), line(), line());
+    let body = parts.next().unwrap_or(b"");
+    let Some((method, target)) = head.split_once(' ') else { return };
+    let Ok(method) = Method::from_bytes(method.as_bytes()) else { return };
+    let header = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let headers = RegistryHeaders { auth: header(auth), config: header(config) };
+    let Some((operation, version)) = read(&method, target, headers, body) else { return };
+
+    let outgoing = Outgoing::write(&operation, version);
+    let header = |wanted: &str| outgoing.header.clone().filter(|(name, _)| *name == wanted).map(|(_, value)| value);
+    let headers = RegistryHeaders { auth: header("X-Registry-Auth"), config: header("X-Registry-Config") };
+    let body = outgoing.body.clone().unwrap_or_default();
+    let again = read(&outgoing.method, &outgoing.target, headers, &body);
+    assert_eq!(again, Some((operation, version)), "{outgoing:?}");
+}
+
+fn read(method: &Method, target: &str, headers: RegistryHeaders, body: &[u8]) -> Option<(Operation, ApiVersion)> {
+    let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+    let call = Call::read(method, path, query, headers).ok()?;
+    let version = call.version.unwrap_or(ApiVersion::MAX);
+    let body = if call.route.endpoint.body == BodyKind::Stream { &[] } else { body };
+    Some((call.operation(body).ok()?, version))
+}
+
+/// A JSON document
+pub fn json(data: &[u8]) {
+    let Ok(document) = Json::parse(data) else { return };
+    // No field takes a fraction or exponent, so none is ever written; reading one rounds.
+    if has_float(&document) {
+        return;
+    }
+    let written = document.to_bytes();
+    assert_eq!(Json::parse(&written).map(|again| again.to_bytes()).as_ref(), Ok(&written));
+}
+
+fn has_float(document: &Json) -> bool {
+    match document {
+        Json::Float(_) => true,
+        Json::List(elements) => elements.iter().any(has_float),
+        Json::Object(members) => members.iter().any(|(_, value)| has_float(value)),
+        Json::Null | Json::Bool(_) | Json::Int(_) | Json::Text(_) => false,
+    }
+}
+
+/// A query, and each of its values as filters
+pub fn query(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(Target { query, .. }) = Target::read("/x", Some(text)) else { return };
+    let mut written = String::new();
+    for (key, value) in &query {
+        push_pair(&mut written, key, value);
+    }
+    let again = Target::read("/x", Some(&written)).map(|target| target.query);
+    assert_eq!(again.as_ref(), Ok(&query), "{written}");
+    for (_, value) in Pairs(query).0 {
+        let Ok(filters) = Filters::read(vec![value]) else { continue };
+        let said = Filters(
+            filters.0.iter().filter(|(_, values)| !values.is_empty()).map(|(k, v)| (k.clone(), v.clone())).collect(),
+        );
+        assert_eq!(Filters::read(filters.write()).as_ref(), Ok(&said));
+    }
+}
+
+/// An image reference: its normal form means the same
+pub fn image_ref(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(image) = ImageRef::read(text) else { return };
+    let normal = image.to_string();
+    let again = ImageRef::read(&normal).map(|image| image.to_string());
+    assert_eq!(again.as_deref().ok(), Some(normal.as_str()), "{text}");
+}
+
+/// Any text as a policy: compiled or reported
+pub fn policy(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Err(report) = compile("fuzz.toml", text) {
+        assert!(!report.to_string().is_empty(), "a policy was refused without a reason");
+    }
+}

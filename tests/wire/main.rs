@@ -1,0 +1,30 @@
+//! The proxy as its two neighbours see it: raw bytes in from a client, raw bytes out to an engine that the test plays.
+//!
+//! Each test starts the real binary. [`Engine`](engine::Engine) is a socket on which the test says itself what the engine
+//! answers and when, so that orders of events which a real engine shows once in a thousand runs happen every time.
+//! Nothing here knows the crate's types: what is promised on the wire must hold however the inside is arranged.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
+mod engine;
+mod peer;
+mod proxy;
+
+mod body;
+mod closed;
+mod failure;
+mod framing;
+mod header;
+mod hijack;
+mod link;
+mod record;
+mod serving;
+mod stream;
+mod target;
+mod version;
