@@ -8,6 +8,7 @@ use hyper::{Response, StatusCode};
 use thiserror::Error;
 
 use crate::api::call::Unrouted;
+use crate::api::closed::Closed;
 use crate::api::request::Misread;
 use crate::api::route::NoRoute;
 use crate::engine::EngineError;
@@ -70,6 +71,10 @@ impl Refused {
     /// The status the client sees
     pub fn status(&self) -> StatusCode {
         match self {
+            // `docker inspect NAME` asks for a plugin last, and takes anything but 404 for the answer to the whole.
+            Self::Unrouted(Unrouted::Route(NoRoute::Closed(Closed { name: "plugin.inspect", .. }))) => {
+                StatusCode::NOT_FOUND
+            }
             Self::Unrouted(Unrouted::Route(NoRoute::Closed(_))) | Self::Denied(_) => StatusCode::FORBIDDEN,
             Self::Unrouted(Unrouted::Route(NoRoute::Unknown { .. })) | Self::Absent(_) => StatusCode::NOT_FOUND,
             Self::Unrouted(Unrouted::Target(_))

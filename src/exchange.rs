@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-pub use self::paths::Ours;
+pub use self::paths::{Ours, unseen};
 use crate::answer::{self, Body, Refused, denial};
 use crate::api::call::Call;
 use crate::api::operation::Operation;

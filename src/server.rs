@@ -11,9 +11,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
 use crate::audit::file::AuditFile;
-use crate::config::{Config, DEFAULT_PATH, Listener};
+use crate::config::{Config, DEFAULT_PATH, Listener, PolicyRef};
 use crate::engine::Engine;
-use crate::exchange::{Gate, Ours};
+use crate::exchange::{Gate, Ours, unseen};
 use crate::server::policies::{LOOK, Policies, PolicyError};
 use crate::server::socket::{Claim, SocketError};
 
@@ -86,8 +86,8 @@ impl Server {
     pub fn listening(&self) -> String {
         let listener = |listener: &Listener| {
             let policy = match &listener.policy {
-                crate::config::PolicyRef::Shipped(name) => name.clone(),
-                crate::config::PolicyRef::File(path) => path.display().to_string(),
+                PolicyRef::Shipped(name) => name.clone(),
+                PolicyRef::File(path) => path.display().to_string(),
             };
             format!("{} (policy {policy})", listener.path.display())
         };
@@ -103,6 +103,7 @@ impl Server {
         let (connections, tunnels) = (TaskTracker::new(), TaskTracker::new());
         let all = Arc::new(Semaphore::new(limits.connections));
         let ours = Arc::new(ours(&config));
+        tell_of_sight(&config, &policies);
         let mut claims = Vec::new();
         for (index, (listener, (socket, claim))) in config.listeners.iter().zip(sockets).enumerate() {
             claims.extend(claim);
@@ -172,15 +173,30 @@ fn sockets(
     Ok(sockets)
 }
 
+/// Says at the start whether host paths can be judged as what they are
+fn tell_of_sight(config: &Config, policies: &Policies) {
+    if !policies.grant_host_paths() {
+        return;
+    }
+    if let Some(unseen) = unseen(&config.engine) {
+        tracing::warn!(
+            unseen,
+            "host paths are refused, or judged by their names where a policy says `resolve = \"lexical\"`"
+        );
+    }
+}
+
 /// What is ours and no mount may give away
 fn ours(config: &Config) -> Ours {
-    let policies = config.listeners.iter().filter_map(|listener| match &listener.policy {
-        crate::config::PolicyRef::File(path) => Some(("sockwarden's policy", path.clone())),
-        crate::config::PolicyRef::Shipped(_) => None,
-    });
-    let files =
-        [("sockwarden's record", config.audit.path.clone()), ("sockwarden's configuration", DEFAULT_PATH.into())];
-    Ours { engine: config.engine.clone(), files: files.into_iter().chain(policies).collect() }
+    let mut files =
+        vec![("sockwarden's record", config.audit.path.clone()), ("sockwarden's configuration", DEFAULT_PATH.into())];
+    for listener in &config.listeners {
+        files.push(("sockwarden's socket", listener.path.clone()));
+        if let PolicyRef::File(path) = &listener.policy {
+            files.push(("sockwarden's policy", path.clone()));
+        }
+    }
+    Ours { engine: config.engine.clone(), files }
 }
 
 async fn accept(

@@ -131,7 +131,7 @@ const CI: &[(&str, &str, &str)] = &[
     ("docker login ghcr.io", "deny", "registry"),
     ("docker exec --privileged web sh", "deny", "exec_privileged"),
     ("docker exec -w /proc/self/fd/8 web sh", "deny", "workdir"),
-    ("docker top web --personality", "deny", "top"),
+    ("docker top web -eo rss=PID,args", "deny", "odd"),
     ("docker update --memory 64g web", "deny", "container.update"),
     ("docker import http://10.0.0.1/x.tar app", "deny", "image.import"),
     ("docker build --network host .", "deny", "network"),

@@ -3,7 +3,7 @@
 //! A name says little: it may be a link to anywhere. So each source is followed on the engine's own file system, and what
 //! it leads to takes its place: that is judged, and that is sent.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::api::bind::{BindSource, HostPath};
 use crate::api::operation::Operation;
@@ -18,6 +18,11 @@ pub struct Ours {
     pub engine: PathBuf,
     /// The record's directory, our sockets, our configuration
     pub files: Vec<(&'static str, PathBuf)>,
+}
+
+/// Why the engine's files cannot be seen from here, if they cannot
+pub fn unseen(engine: &Path) -> Option<String> {
+    Host::open(engine, &[]).err().map(|unseen| unseen.to_string())
 }
 
 /// Follows every host path of the operation; says what was found where it is not plain

@@ -21,7 +21,7 @@ pub enum Unseen {
     Hidden,
     /// The process is visible, its files are not, and they may be others than ours
     #[error(
-        "the files of the engine's process {0} cannot be seen: run sockwarden as root, or as the user the engine runs as, with CAP_SYS_PTRACE in a container"
+        "the files of the engine's process {0} cannot be seen: run sockwarden in the host's mount namespace, as root or as the user the engine runs as"
     )]
     Forbidden(i32),
     /// The kernel is too old, or a filter is too strict

@@ -132,7 +132,7 @@ fn of(operation: &Operation, asks: &mut Asks) {
             let host = server_address.trim_start_matches("https://").trim_start_matches("http://");
             asks.add(What::Registry(host.split('/').next().unwrap_or("").to_owned()), "serveraddress");
         }
-        O::ContainerTop(Request { query: q::Top { ps_args }, .. }) => asks.text(Flag::Top, ps_args, "query.ps_args"),
+        O::ContainerTop(Request { query: q::Top { ps_args }, .. }) => top(ps_args, asks),
         O::ContainerCreate(Request {
             query: q::CreateContainer { name, platform: _ }, body: JsonBody(body), ..
         }) => {
@@ -202,6 +202,17 @@ fn of(operation: &Operation, asks: &mut Asks) {
         }
         O::NetworkCreate(Request { body: JsonBody(body), .. }) => network::create(body, asks),
         O::NetworkConnect(Request { body: JsonBody(body), subject, .. }) => network::connect(subject, body, asks),
+    }
+}
+
+/// The engine shows the lines of `ps` whose column `PID` holds a process of the container; `rss=PID` would give another
+/// column that name, and with it the arguments of the host's processes
+fn top(arguments: &str, asks: &mut Asks) {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ',' | ' ' | '_' | '%');
+    if arguments.chars().all(plain) {
+        asks.text(Flag::Top, arguments, "query.ps_args");
+    } else {
+        asks.add(What::Odd("ps argument", arguments.to_owned()), "query.ps_args");
     }
 }
 
@@ -277,6 +288,7 @@ fn exec(body: &CreateExec, asks: &mut Asks) {
         detach_keys: _,
         env: _,
         cmd: _,
+        container: _,
     } = body;
     asks.text(Flag::ExecUser, user, "User");
     asks.switch(Flag::ExecPrivileged, *privileged, "Privileged");

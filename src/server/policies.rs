@@ -80,6 +80,11 @@ impl Policies {
         Ok(())
     }
 
+    /// Whether any of them grants a path of the host
+    pub fn grant_host_paths(&self) -> bool {
+        self.slots.iter().any(|slot| !slot.policy.borrow().mounts.allow.is_empty())
+    }
+
     /// Whether a file is no longer what it was when it was last loaded
     pub fn changed(&self) -> bool {
         self.look() != self.seen

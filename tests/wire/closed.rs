@@ -22,7 +22,9 @@ fn every_closed_operation_is_refused_by_its_name() {
         for method in methods.iter().filter(|method| closed.method == "*" || closed.method == **method) {
             for prefix in ["", "/v1.24", "/v1.41", "/v1.51"] {
                 let answer = proxy.ask(plain(method, &format!("{prefix}{}", path(closed.path))));
-                assert_eq!(answer.status(), 403, "{method} {prefix}{} {answer:?}", closed.path);
+                // `docker inspect` asks for a plugin last and must hear that there is none.
+                let status = if *method == "GET" && closed.name == "plugin.inspect" { 404 } else { 403 };
+                assert_eq!(answer.status(), status, "{method} {prefix}{} {answer:?}", closed.path);
                 let said = answer.said();
                 // A path of one pattern may also be one of another: `/plugins/privileges` and `/plugins/{name..}`.
                 assert!(said.contains(" is closed: "), "{said}");
