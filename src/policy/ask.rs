@@ -291,7 +291,7 @@ impl fmt::Display for What {
                     write!(f, "{} {value}", flag.key())
                 }
             }
-            Self::Flag(flag, value) => write!(f, "{}={value}", flag.key()),
+            Self::Flag(flag, value) => write!(f, "{}={}", flag.key(), without_secrets(value)),
             Self::Foreign(object, name) => write!(f, "{} {name} of another owner", object.as_str()),
             Self::ReservedLabel(key) => write!(f, "label {key}"),
             Self::Protected { source, what } => write!(f, "host path {source}: it {what}"),
@@ -332,5 +332,42 @@ impl Object {
             Self::Network => "network",
             Self::Volume => "volume",
         }
+    }
+}
+
+/// A value as it is shown and recorded: options such as `password=…`, and what stands before the `@` of a URL, are masked
+fn without_secrets(value: &str) -> String {
+    let option = |option: &str| match option.rsplit_once('=') {
+        Some((key, _)) if SECRETS.iter().any(|word| key.to_ascii_lowercase().contains(word)) => format!("{key}=***"),
+        _ => option.to_owned(),
+    };
+    let masked = value.split(',').map(option).collect::<Vec<_>>().join(",");
+    match masked.split_once("://") {
+        Some((scheme, rest)) => match rest.split_once('@').filter(|(user, _)| !user.contains('/')) {
+            Some((_, host)) => format!("{scheme}://***@{host}"),
+            None => masked,
+        },
+        None => masked,
+    }
+}
+
+/// Words in the key of an option whose value is nobody else's business
+const SECRETS: &[&str] = &["pass", "secret", "token", "credential"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_in_options_and_urls_are_not_shown() {
+        let shown = |flag, value: &str| What::Flag(flag, value.to_owned()).to_string();
+        let cifs = "device=//host/share,o=addr=10.0.0.1,password=hunter2,type=cifs";
+        assert_eq!(
+            shown(Flag::VolumeOpt, cifs),
+            "volume_opt=device=//host/share,o=addr=10.0.0.1,password=***,type=cifs"
+        );
+        assert_eq!(shown(Flag::Remote, "https://me:hunter2@host/x.tar"), "remote=https://***@host/x.tar");
+        assert_eq!(shown(Flag::LogOpt, "splunk-token=hunter2"), "log_opt=splunk-token=***");
+        assert_eq!(shown(Flag::AddHost, "db:10.0.0.1"), "add_host=db:10.0.0.1");
     }
 }
