@@ -6,7 +6,7 @@ use crate::api::endpoint::NetworkingConfig;
 use crate::api::host_config::{HostConfig, Resources, RestartPolicy};
 use crate::api::json::Json;
 use crate::api::object::{Field, Malformed, Members, Object, Value as _, append};
-use crate::api::value::{ConsoleSize, Empty, Plain, Unread, Words};
+use crate::api::value::{ConsoleSize, Empty, Plain, Words};
 use crate::object;
 
 /// Body of `POST /containers/create`
@@ -184,8 +184,8 @@ object! {
         "WorkingDir" since 35 => working_dir: String,
         /// Command; an array only
         "Cmd" => cmd: Option<Vec<String>>,
-        /// Sent by docker-py, which repeats the path
-        "Container" => container: Unread,
+        /// Sent by docker-py, which repeats the path; no engine reads it
+        "Container" => container: String,
     }
 }
 

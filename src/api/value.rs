@@ -297,28 +297,6 @@ impl Value for ConsoleSize {
     }
 }
 
-/// A text that some client sends and no engine reads: understood, and not sent on
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Unread;
-
-impl Value for Unread {
-    fn read(json: Json, at: &At<'_>) -> Result<Self, Malformed> {
-        String::read(json, at).map(|_| Self)
-    }
-
-    fn write(&self) -> Json {
-        Json::Null
-    }
-
-    fn is_unset(&self) -> bool {
-        true
-    }
-
-    fn describe(path: &str, since: u8, fields: &mut Vec<Field>) {
-        leaf(path, since, Json::Text(SAMPLE.to_owned()), fields);
-    }
-}
-
 /// Lists a field that has nothing below it
 fn leaf(path: &str, since: u8, sample: Json, fields: &mut Vec<Field>) {
     fields.push(Field { path: path.to_owned(), since, sample });
