@@ -1,6 +1,6 @@
 //! One request from head to last byte.
 //!
-//! Route, read, look up facts, judge, record, forward, stream, record the end: [`Exchange::run`] is that line. Whatever
+//! Route, read, look up facts, judge, record, forward, stream, record the end: `Exchange::run` is that line. Whatever
 //! stops it on the way becomes an answer of our own and a record.
 
 mod facts;

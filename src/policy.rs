@@ -1,6 +1,6 @@
 //! Policies as they are used: grants, maxima and forced values, each with the line it came from.
 //!
-//! [`file`] is a policy as written, [`compile`] makes one of these from it or a [`report`] of everything wrong with it,
+//! [`mod@file`] is a policy as written, [`compile`] makes one of these from it or a [`report`] of everything wrong with it,
 //! [`judge`] decides. Nothing here does I/O, reads a clock, or waits.
 
 use std::collections::BTreeMap;

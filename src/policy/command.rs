@@ -1,6 +1,6 @@
 //! A test's request: a `docker …` command line, read as the docker CLI reads it, or method, path and body.
 //!
-//! Only what the command asks of the engine matters here: each command is one line of a table ([`table`]) that says
+//! Only what the command asks of the engine matters here: each command is one line of a table (`table`) that says
 //! which requests it makes, and each option says which field or parameter it sets. Nothing is looked up, so objects
 //! that a command would make first are called `new`.
 
