@@ -16,7 +16,7 @@ fn place() -> Place {
         .unwrap();
     let around = Surroundings {
         uid: 1000,
-        directory: "/work".into(),
+        directory: "/site".into(),
         default_file: directory.path().join("default.toml"),
         groups: directory.path().join("group"),
         docker_host: None,
@@ -103,7 +103,7 @@ fn a_place_is_never_taken_from_a_relative_or_missing_variable() {
     );
     let flags = Flags { audit: Some("a.jsonl".into()), ..Flags::default() };
     let config = Config::load_in(None, flags, &place.around).unwrap();
-    assert_eq!(config.audit.path, Path::new("/work/a.jsonl"));
+    assert_eq!(config.audit.path, Path::new("/site/a.jsonl"));
     assert_eq!(config.listeners[0].path, Path::new("/tmp/sockwarden-1000/docker.sock"));
 }
 

@@ -45,12 +45,12 @@ fn flags_make_one_listener_in_place_of_those_of_the_file() {
     let mut given = flags(Some("x.sock"), Some("./p"));
     (given.mode, given.group) = (Some("0600".into()), Some("docker".into()));
     let expected = Listener {
-        name: "/work/x.sock".into(),
-        path: "/work/x.sock".into(),
+        name: "/site/x.sock".into(),
+        path: "/site/x.sock".into(),
         mode: 0o600,
         group: Some(Gid::from_raw(998)),
-        policy: PolicyRef::File("/work/p".into()),
-        owner: "/work/x.sock".into(),
+        policy: PolicyRef::File("/site/p".into()),
+        owner: "/site/x.sock".into(),
     };
     assert_eq!(place().load(text, given).unwrap().listeners, [expected]);
     let only_policy = place().load(text, flags(None, Some("readonly"))).unwrap().listeners;
