@@ -126,10 +126,12 @@ impl<'a> Members<'a> {
         let mut seen = BTreeMap::new();
         for (key, _) in &left {
             let here = At::Member(at, key);
-            if let Some(first) = seen.insert(fold(key), key) {
+            let folded = fold(key);
+            // Names of fields are plain ASCII.
+            let known = fields.iter().copied().flatten().find(|field| field.eq_ignore_ascii_case(&folded));
+            if let Some(first) = seen.insert(folded, key) {
                 return Err(here.malformed(format!("the same key twice, first as `{}`", first.escape_debug())));
             }
-            let known = fields.iter().copied().flatten().find(|field| fold(field) == fold(key));
             if let Some(field) = known.filter(|field| *field != key) {
                 return Err(here.malformed(format!("must be spelled `{field}`")));
             }
