@@ -117,25 +117,14 @@ fn a_swap_never_separates_name_and_identity() {
     let [_, inside, outside] = stage.dirs(["allowed", "allowed/x", "outside"]);
     let other = stage.link(&outside, "allowed/y");
     let host = stage.host(&[]);
-    let identity = |path: &Path| fs::metadata(path).map(|is| (is.dev(), is.ino())).unwrap();
     let (of_inside, of_outside) = (identity(&inside), identity(&outside));
-    let done = AtomicBool::new(false);
-    let (mut as_inside, mut as_outside, mut uncertain) = (0, 0, 0);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            for _ in 0..10_000 {
-                renameat_with(CWD, &inside, CWD, &other, RenameFlags::EXCHANGE).unwrap();
-                thread::yield_now();
-            }
-            done.store(true, Ordering::Release);
-        });
-        while !done.load(Ordering::Acquire) {
+    let (mut as_inside, mut as_outside) = (0, 0);
+    race(
+        || renameat_with(CWD, &inside, CWD, &other, RenameFlags::EXCHANGE).unwrap(),
+        || {
             let resolved = match resolve(&host, &inside) {
                 Ok(resolved) => resolved,
-                Err(Unresolved::Moving) => {
-                    uncertain += 1;
-                    continue;
-                }
+                Err(Unresolved::Moving) => return false,
                 Err(error) => panic!("{error}"),
             };
             let path = Path::new(resolved.path().as_str());
@@ -150,12 +139,8 @@ fn a_swap_never_separates_name_and_identity() {
                 }
                 found => panic!("{found:?} is neither"),
             }
-        }
-    });
-    // Without both there was no race to be seen.
-    assert!(
-        as_inside > 0 && as_outside > 0,
-        "{as_inside} as directory, {as_outside} through the link, {uncertain} uncertain"
+            as_inside >= 100 && as_outside >= 100
+        },
     );
 }
 
@@ -166,19 +151,15 @@ fn what_was_removed_is_not_taken_for_its_namesake() {
     let decoy = stage.file("file (deleted)");
     let file = stage.path("file");
     let host = stage.host(&[]);
-    let identity = |path: &Path| fs::metadata(path).map(|is| (is.dev(), is.ino())).unwrap();
     let of_decoy = identity(&decoy);
-    let done = AtomicBool::new(false);
     let (mut there, mut gone) = (0, 0);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            for _ in 0..20_000 {
-                fs::write(&file, "").unwrap();
-                fs::remove_file(&file).unwrap();
-            }
-            done.store(true, Ordering::Release);
-        });
-        while !done.load(Ordering::Acquire) {
+    race(
+        || {
+            fs::write(&file, "").unwrap();
+            thread::yield_now();
+            fs::remove_file(&file).unwrap();
+        },
+        || {
             match resolve(&host, &file) {
                 Ok(resolved) => {
                     there += 1;
@@ -188,8 +169,44 @@ fn what_was_removed_is_not_taken_for_its_namesake() {
                 Err(Unresolved::Missing(_) | Unresolved::Moving) => gone += 1,
                 Err(error) => panic!("{error}"),
             }
-        }
-    });
-    assert!(there > 0 && gone > 0, "{there} times there, {gone} times gone");
+            there >= 100 && gone >= 100
+        },
+    );
     leads_to(&host, &decoy, &decoy);
+}
+
+/// Runs `change` over and over beside `look`, until `look` has seen all there is to see.
+fn race(change: impl Fn() + Sync, mut look: impl FnMut() -> bool) {
+    // Looks are far more than it takes on a machine of one slow core; without this end a race never seen would hang.
+    const LOOKS: usize = 200_000;
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let changing = scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                change();
+                thread::yield_now();
+            }
+        });
+        let finish = Raise(&done);
+        let seen = (0..LOOKS).any(|_| {
+            assert!(!changing.is_finished(), "nothing changes any more");
+            thread::yield_now();
+            look()
+        });
+        drop(finish);
+        assert!(seen, "there was no race to be seen");
+    });
+}
+
+/// Raises its flag also when a look panics, so that the other side ends.
+struct Raise<'a>(&'a AtomicBool);
+
+impl Drop for Raise<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+fn identity(path: &Path) -> (u64, u64) {
+    fs::metadata(path).map(|is| (is.dev(), is.ino())).unwrap()
 }
