@@ -1,7 +1,7 @@
 # Containers: started in every way a job starts them, watched, changed, stopped, copied to and from.
 
-# Of what runs in the container only the main process is there at any moment.
-main_process() { docker top swj-main "$@" | awk 'NR <= 2 {print $NF}'; }
+# Without the main process's short-lived children, which may come before it in the list.
+main_process() { docker top swj-main "$@" | awk '$NF != "0.1" && $NF != "sleep" {print $NF}'; }
 
 says_started() { docker logs swj-main | grep started; }
 was_told() { docker logs swj-main | grep told; }
