@@ -26,6 +26,7 @@ use crate::answer::Body;
 use crate::api::call::Outgoing;
 use crate::api::operation::Answer;
 use crate::api::request::BodyKind;
+use crate::api::target::push_segment;
 use crate::api::version::ApiVersion;
 use crate::audit::Recorded;
 
@@ -86,6 +87,8 @@ pub enum Question<'a> {
     Volume(&'a str),
     /// `GET /exec/{}/json`
     Exec(&'a str),
+    /// `GET /images/{}/json`
+    Image(&'a str),
 }
 
 impl Engine {
@@ -163,13 +166,16 @@ impl Engine {
     /// When there is no answer.
     pub async fn question(&self, question: Question<'_>) -> Result<(StatusCode, Bytes), EngineError> {
         let version = self.version().await?;
-        // INVARIANT: names hold letters, digits, `_`, `.` and `-` only; see `api::names`.
-        let path = match question {
-            Question::Container(name) => format!("/v{version}/containers/{name}/json"),
-            Question::Network(name) => format!("/v{version}/networks/{name}"),
-            Question::Volume(name) => format!("/v{version}/volumes/{name}"),
-            Question::Exec(name) => format!("/v{version}/exec/{name}/json"),
+        let (kind, name, end) = match question {
+            Question::Container(name) => ("containers", name, "/json"),
+            Question::Network(name) => ("networks", name, ""),
+            Question::Volume(name) => ("volumes", name, ""),
+            Question::Exec(name) => ("exec", name, "/json"),
+            Question::Image(name) => ("images", name, "/json"),
         };
+        let mut path = format!("/v{version}/{kind}");
+        push_segment(&mut path, name);
+        path.push_str(end);
         let (parts, body) = self.get(&path).await?;
         Ok((parts.status, body))
     }

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use self::facts::Found;
 pub use self::paths::{Ours, unseen};
 use crate::answer::{self, Body, Refused, denial};
 use crate::api::call::Call;
@@ -31,9 +32,9 @@ use crate::audit::Audit;
 use crate::audit::record::{Caller, ObjectLine, Opened, Outcome, ask_lines, change_lines, verdict_word};
 use crate::config::Limits;
 use crate::engine::{Engine, EngineError, Link};
-use crate::policy::Policy;
 use crate::policy::ask::What;
-use crate::policy::judge::{Verdict, approve};
+use crate::policy::judge::{Verdict, approve, refused_unseen};
+use crate::policy::{Mode, Policy};
 use crate::stream::{Counters, Download, End, Rest, Upload, one_way, open, tunnel};
 
 /// What all exchanges of one listener share
@@ -120,11 +121,17 @@ impl Exchange {
         self.api_version = Some(version.to_string());
         let (operation, upload) = self.read(call, body).await?;
 
-        let mut found = match self.policy.isolate {
-            Some(_) => facts::gather(&gate.engine, &operation, &gate.owner).await?,
-            None => facts::named_only(&operation, &gate.owner),
+        self.objects = facts::named(&operation);
+        if let Some(verdict) = refused_unseen(&self.policy, &operation) {
+            return Err(self.deny(verdict));
+        }
+        let mut found = match self.policy.mode {
+            Mode::Record => Found::of(&gate.owner),
+            Mode::Enforce | Mode::Warn => facts::gather(&gate.engine, &operation, &gate.owner).await?,
         };
-        self.objects = found.objects;
+        if !found.objects.is_empty() {
+            self.objects = std::mem::take(&mut found.objects);
+        }
         // Where no line grants a path, its name is refused already.
         let operation = match self.policy.mounts.allow.is_empty() {
             true => operation,
@@ -136,24 +143,32 @@ impl Exchange {
         };
 
         let (verdict, approved) = approve(&self.policy, operation, &found.facts);
-        let denied = denial(&self.policy.name, &verdict);
-        let verdict = self.verdict.insert(verdict);
-        let approved = approved.ok_or(Refused::Denied(denied))?;
-
         let word = verdict_word(verdict.decision, true);
+        let Some(approved) = approved else { return Err(self.deny(verdict)) };
+        self.verdict = Some(verdict);
+        if let Some(missing) = found.missing {
+            return Err(missing);
+        }
+
         let recorded = gate.audit.record(&self.opened(word, None, None), approved).map_err(|error| {
             tracing::error!(%error, "the record cannot be written");
             Refused::Unrecorded
         })?;
         self.end = Some(self.end_line());
 
-        for volume in &found.new_volumes {
+        for volume in found.new_volumes.iter().filter(|_| self.policy.isolate.is_some()) {
             make_volume(&gate, &recorded, volume).await?;
         }
         let upload = upload.map_or_else(answer::empty, Upload::boxed);
         let response = gate.engine.send(&self.link, &recorded, version, upload).await?;
 
         self.answer(response, upgrade, recorded.approved().operation()).await
+    }
+
+    fn deny(&mut self, verdict: Verdict) -> Refused {
+        let message = denial(&self.policy.name, &verdict);
+        self.verdict = Some(verdict);
+        Refused::Denied(message)
     }
 
     /// Reads the operation; a stream is left for later

@@ -109,6 +109,8 @@ pub struct OperationPattern(pub &'static str);
 pub struct ImagePattern {
     /// Over the whole of `registry/repository:tag@digest`
     pub reference: Regex,
+    /// Over `registry/repository`, for who asks for all of its tags
+    pub repository: Regex,
     /// Over the registry alone
     pub registry: Regex,
 }

@@ -14,6 +14,7 @@ mod engines {
     pub mod case;
     pub mod gate;
     pub mod http;
+    pub mod references;
     pub mod run;
     pub mod setting;
     pub mod stage;
@@ -23,6 +24,11 @@ mod engines {
 #[test]
 fn a_ci_job_runs_with_a_client_that_knows_nothing_of_it() {
     engines::setting::on_each_engine(engines::bollard_job::run);
+}
+
+#[test]
+fn no_reference_reaches_what_its_name_would_not() {
+    engines::setting::on_each_engine(engines::references::run);
 }
 
 /// One test for each file of `tests/cases`

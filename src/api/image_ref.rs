@@ -84,6 +84,18 @@ impl ImageRef {
     pub fn may_be_id(&self) -> bool {
         matches!(self.meaning, Meaning::Id(_)) || is_hex(&self.given)
     }
+
+    /// Whether the engine found this image by one of `names`, which are those it has for it, and not by its id
+    ///
+    /// A digest counts alone: the engine pays no heed to a tag beside it.
+    pub fn is_one_of<'a>(&self, names: impl IntoIterator<Item = &'a Self>) -> bool {
+        let Meaning::Named(given) = &self.meaning else { return false };
+        let wanted = match &given.digest {
+            Some(_) => Named { tag: None, ..given.clone() }.to_string(),
+            None => given.to_string(),
+        };
+        names.into_iter().any(|name| name.to_string() == wanted)
+    }
 }
 
 impl fmt::Display for ImageRef {

@@ -30,6 +30,13 @@ impl CheckedMount {
         }
     }
 
+    /// Puts an image's full id in the place of its name
+    pub fn pin_image(&mut self, name: &str, id: &str) {
+        if self.0.kind == "image" && self.0.source == name {
+            id.clone_into(&mut self.0.source);
+        }
+    }
+
     /// Labels of the new volume, to be forced
     pub fn volume_labels_mut(&mut self) -> Option<&mut BTreeMap<String, String>> {
         let of_volume = self.0.kind == "volume";

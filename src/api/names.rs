@@ -116,6 +116,12 @@ impl Name for ImageRef {
     fn as_str(&self) -> &str {
         self.given()
     }
+
+    fn pin(&mut self, id: &str) {
+        if let Ok(pinned) = Self::read(id) {
+            *self = pinned;
+        }
+    }
 }
 
 #[cfg(test)]

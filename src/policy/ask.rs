@@ -69,6 +69,8 @@ pub enum Object {
     Network,
     /// A volume
     Volume,
+    /// An image
+    Image,
 }
 
 /// A path of the host, and how it is wanted
@@ -331,6 +333,7 @@ impl Object {
             Self::Container => "container",
             Self::Network => "network",
             Self::Volume => "volume",
+            Self::Image => "image",
         }
     }
 }

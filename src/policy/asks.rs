@@ -31,6 +31,14 @@ pub fn asks(operation: &Operation) -> Vec<Ask> {
     asks.0
 }
 
+/// What it asks for to mount a volume that exists already: no less than to make it so
+pub fn existing_volume(driver: &str, options: &Option<BTreeMap<String, String>>, field: &str) -> Vec<Ask> {
+    let mut asks = Asks(Vec::new());
+    mount::volume_driver(driver, field, &mut asks);
+    mount::volume_options(options, field, &mut asks);
+    asks.0
+}
+
 /// The asks of one operation while they are collected
 struct Asks(Vec<Ask>);
 

@@ -11,6 +11,12 @@ impl ImagePattern {
         self.reference.is_match(image)
     }
 
+    /// Whether the normalised reference is one of these, or every tag of its repository (`:*`) holds one
+    pub fn touches(&self, image: &str) -> bool {
+        let every_tag = || image.strip_suffix(":*").is_some_and(|repository| self.repository.is_match(repository));
+        self.matches(image) || every_tag()
+    }
+
     /// Whether any image of the registry in `image` could be one of these
     pub fn matches_registry(&self, image: &str) -> bool {
         // `docker login` without a registry names the index of docker.io.

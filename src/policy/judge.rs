@@ -1,5 +1,6 @@
 //! The verdict: every ask held against the policy, with a reason for each that is refused.
 
+use crate::api::image_ref::ImageRef;
 use crate::api::operation::Operation;
 use crate::policy::ask::{Ask, Flag, GrantKind, Object, What};
 use crate::policy::asks::asks;
@@ -16,8 +17,25 @@ pub struct Facts {
     pub foreign: Vec<(Object, String, String)>,
     /// Full ids of objects the operation touches, to be sent in place of their names
     pub pins: Vec<Pin>,
+    /// What objects are called that the operation calls otherwise
+    pub names: Vec<RealName>,
+    /// What only the look-up showed to be asked for
+    pub asks: Vec<Ask>,
     /// What was found at host paths, where it is not plain
     pub paths: Vec<PathFact>,
+}
+
+/// What an object is called that a field names in another way
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RealName {
+    /// What it is
+    pub object: Object,
+    /// Field
+    pub field: String,
+    /// As the client named it
+    pub given: String,
+    /// Its own names; an image has several, and its id is one of them
+    pub names: Vec<String>,
 }
 
 /// What was found at a host path
@@ -108,27 +126,64 @@ impl Verdict {
 
 /// Judges an operation, and changes it as the policy says
 pub fn judge(policy: &Policy, operation: Operation, facts: &Facts) -> (Operation, Verdict) {
-    let mut found = asks(&operation);
+    let asks = weigh(policy, &operation, facts);
     if policy.mode == Mode::Record {
-        let asks = found.into_iter().map(|ask| Judged { ask, granted: Ok(None) }).collect();
         return (operation, Verdict { decision: Decision::Allow, asks, changes: Vec::new() });
     }
+    let denied = asks.iter().any(|judged| judged.granted.is_err());
+    if denied && policy.mode == Mode::Enforce {
+        return (operation, Verdict { decision: Decision::Deny, asks, changes: Vec::new() });
+    }
+    let (operation, changes) = modify(policy, operation, facts);
+    let decision = match (denied, changes.is_empty()) {
+        (true, _) => Decision::Deny,
+        (false, true) => Decision::Allow,
+        (false, false) => Decision::Modify,
+    };
+    (operation, Verdict { decision, asks, changes })
+}
+
+/// The refusal that nothing looked up can change, so that the engine is not even asked
+pub fn refused_unseen(policy: &Policy, operation: &Operation) -> Option<Verdict> {
+    let mut asks = weigh(policy, operation, &Facts::default());
+    // A path may lead elsewhere, and what looks like an image's name may be the beginning of an id.
+    asks.retain(|judged| match &judged.ask.what {
+        What::Mount(_) => judged.granted.is_ok() || policy.mounts.allow.is_empty(),
+        What::Image(image) => judged.granted.is_ok() || !image.may_be_id(),
+        _ => true,
+    });
+    let refused = policy.mode == Mode::Enforce && asks.iter().any(|judged| judged.granted.is_err());
+    refused.then_some(Verdict { decision: Decision::Deny, asks, changes: Vec::new() })
+}
+
+/// Every ask of an operation, held against the policy
+fn weigh(policy: &Policy, operation: &Operation, facts: &Facts) -> Vec<Judged> {
+    let mut found = asks(operation);
+    if policy.mode == Mode::Record {
+        return found.into_iter().map(|ask| Judged { ask, granted: Ok(None) }).collect();
+    }
     if policy.isolate.is_some() {
-        found.extend(
-            facts
-                .foreign
-                .iter()
-                .map(|(object, name, field)| Ask { what: What::Foreign(*object, name.clone()), field: field.clone() }),
-        );
+        let foreign = |(object, name, field): &(Object, String, String)| Ask {
+            what: What::Foreign(*object, name.clone()),
+            field: field.clone(),
+        };
+        found.extend(facts.foreign.iter().map(foreign));
     }
     found.extend(facts.paths.iter().map(path_ask));
-    let named = if policy.rules.is_empty() { Vec::new() } else { named_facts(&operation) };
+    found.extend(facts.asks.iter().cloned());
+    let called_otherwise: Vec<Ask> = found.iter().flat_map(|ask| by_real_names(ask, &facts.names)).collect();
+    found.extend(called_otherwise);
+    let mut named = if policy.rules.is_empty() { Vec::new() } else { named_facts(operation) };
+    if !policy.rules.is_empty() {
+        named.extend(facts.names.iter().flat_map(real_name_facts));
+    }
     let name = operation.endpoint().name;
     let mut asks: Vec<Judged> = found
         .into_iter()
         .map(|ask| {
             let granted = match &ask.what {
                 What::Operation(name) => operation_granted(policy, name, &named),
+                What::Image(image) => image_granted(policy, &image_names(image, &ask.field, &facts.names)),
                 other => granted(policy, other),
             };
             Judged { ask, granted: granted.map(Some) }
@@ -138,17 +193,56 @@ pub fn judge(policy: &Policy, operation: Operation, facts: &Facts) -> (Operation
         ask: Ask { what: What::Operation(name), field: format!("rule {}", rule.id) },
         granted: Err(Refusal { line: Some(rule.line.clone()), why: rule.reason.clone() }),
     }));
-    if asks.iter().any(|judged| judged.granted.is_err()) && policy.mode == Mode::Enforce {
-        return (operation, Verdict { decision: Decision::Deny, asks, changes: Vec::new() });
-    }
-    let denied = asks.iter().any(|judged| judged.granted.is_err());
-    let (operation, changes) = modify(policy, operation, facts);
-    let decision = match (denied, changes.is_empty()) {
-        (true, _) => Decision::Deny,
-        (false, true) => Decision::Allow,
-        (false, false) => Decision::Modify,
+    asks
+}
+
+/// The same ask with the real name of what it names: who is kept from `host` is kept from it by its id as well
+fn by_real_names<'a>(ask: &'a Ask, names: &'a [RealName]) -> impl Iterator<Item = Ask> + 'a {
+    let flag = match &ask.what {
+        What::Flag(flag, value) => Some((*flag, value)),
+        _ => None,
     };
-    (operation, Verdict { decision, asks, changes })
+    flag.into_iter().flat_map(move |(flag, value)| {
+        let here = names.iter().filter(|real| ask.field.starts_with(&real.field));
+        here.filter(|real| value.split(':').any(|part| part == real.given)).flat_map(move |real| {
+            let say = |name: &String| {
+                let parts: Vec<&str> =
+                    value.split(':').map(|part| if part == real.given { name } else { part }).collect();
+                Ask { what: What::Flag(flag, parts.join(":")), field: ask.field.clone() }
+            };
+            real.names.iter().map(say).collect::<Vec<_>>()
+        })
+    })
+}
+
+/// What rules are told of an object that is called otherwise
+fn real_name_facts(real: &RealName) -> impl Iterator<Item = (Fact, String)> + '_ {
+    let fact = match real.object {
+        _ if real.field.starts_with("path.") => Some(Fact::Target),
+        Object::Image => Some(Fact::Image),
+        Object::Network => Some(Fact::Network),
+        Object::Volume => Some(Fact::Mount),
+        Object::Container => None,
+    };
+    fact.into_iter().flat_map(|fact| real.names.iter().map(move |name| (fact, name.clone())))
+}
+
+/// What an image is judged by: its name as given, or where the engine takes that for an id, all its names
+fn image_names(image: &ImageRef, field: &str, names: &[RealName]) -> Vec<String> {
+    let found = names.iter().find(|real| real.field == field && real.given == image.given());
+    found.map_or_else(|| vec![image.to_string()], |real| real.names.clone())
+}
+
+/// One allowed name is enough, and so is one forbidden name
+fn image_granted(policy: &Policy, names: &[String]) -> Result<Line, Refusal> {
+    let way_out = "use an image that `[images] allow` names, or have the registry added there";
+    let any = |holds: &dyn Fn(&String) -> bool| names.iter().any(holds);
+    decide(
+        &policy.images,
+        |pattern| any(&|name| pattern.matches(name)),
+        |pattern| any(&|name| pattern.touches(name)),
+        way_out,
+    )
 }
 
 fn path_ask(PathFact { field, source, finding }: &PathFact) -> Ask {
@@ -190,11 +284,7 @@ fn matches(rule: &Rule, operation: &str, named: &[(Fact, String)]) -> bool {
 fn granted(policy: &Policy, what: &What) -> Result<Line, Refusal> {
     match what {
         What::Operation(name) => operation_granted(policy, name, &[]),
-        What::Image(image) => {
-            let text = image.to_string();
-            let way_out = "use an image that `[images] allow` names, or have the registry added there";
-            decide(&policy.images, |pattern| pattern.matches(&text), |pattern| pattern.matches(&text), way_out)
-        }
+        What::Image(image) => image_granted(policy, &[image.to_string()]),
         What::Registry(host) => {
             let image = format!("{}/x:latest", if host.is_empty() { "docker.io" } else { host });
             let way_out = "use a registry that `[images] allow` names";

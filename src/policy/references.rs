@@ -29,12 +29,22 @@ pub enum Referent {
     Exec,
 }
 
+impl Reference {
+    /// Whether it is the object that the path names
+    pub fn is_subject(&self) -> bool {
+        self.field == PATH || self.field == IMAGE_PATH
+    }
+}
+
 /// The field of the object that the path names
-pub const PATH: &str = "path.id";
+const PATH: &str = "path.id";
+/// The same for an image
+const IMAGE_PATH: &str = "path.name";
 
 /// Every object that `operation` touches and that must be the caller's own
 ///
-/// Lists are not here, nor are the inspections, which touch nothing.
+/// Lists are not here, nor are the inspections, which touch nothing; nor what is made or fetched under a name, or named
+/// to a registry.
 pub fn references(operation: &Operation) -> Vec<Reference> {
     let mut found = References(Vec::new());
     of(operation, &mut found);
@@ -51,6 +61,10 @@ impl References {
 
     fn path(&mut self, object: Object, name: &impl Name) {
         self.add(object, name.as_str(), PATH);
+    }
+
+    fn image(&mut self, name: &str, field: &str) {
+        self.add(Object::Image, name, field);
     }
 
     /// `container:REF`
@@ -78,10 +92,9 @@ fn of(operation: &Operation, found: &mut References) {
     match operation {
         O::Ping(_) | O::PingHead(_) | O::Version(_) | O::Info(_) | O::Events(_) | O::DiskUsage(_) | O::Auth(_) => {}
         O::ContainerList(_) | O::ContainerPrune(_) | O::ContainerInspect(_) => {}
-        O::ImageList(_) | O::ImageSearch(_) | O::ImageExportMany(_) | O::ImageExport(_) | O::ImageHistory(_) => {}
-        O::ImageInspect(_) | O::ImageLoad(_) | O::ImagePull(_) | O::ImageImport(_) | O::ImagePrune(_) => {}
-        O::ImagePush(_) | O::ImageTag(_) | O::ImageRemove(_) | O::DistributionInspect(_) | O::BuildPrune(_) => {}
-        O::VolumeList(_) | O::VolumeCreate(_) | O::VolumePrune(_) | O::VolumeInspect(_) => {}
+        O::ImageList(_) | O::ImageSearch(_) | O::ImageHistory(_) | O::ImageInspect(_) | O::ImageLoad(_) => {}
+        O::ImagePull(_) | O::ImageImport(_) | O::ImagePrune(_) | O::ImagePush(_) | O::DistributionInspect(_) => {}
+        O::BuildPrune(_) | O::VolumeList(_) | O::VolumePrune(_) | O::VolumeInspect(_) => {}
         O::NetworkList(_) | O::NetworkCreate(_) | O::NetworkPrune(_) | O::NetworkInspect(_) => {}
 
         O::ContainerArchiveStat(Request { subject, .. }) | O::ContainerArchiveGet(Request { subject, .. }) => {
@@ -116,7 +129,21 @@ fn of(operation: &Operation, found: &mut References) {
         O::BuildClassic(Request { query: q::Build { network_mode, .. }, .. }) => {
             found.network(network_mode, "query.networkmode");
         }
+        O::ImageExport(Request { subject, .. }) => found.image(subject.as_str(), IMAGE_PATH),
+        O::ImageTag(Request { subject, .. }) => found.image(subject.as_str(), IMAGE_PATH),
+        O::ImageRemove(Request { subject, .. }) => found.image(subject.as_str(), IMAGE_PATH),
+        O::ImageExportMany(Request { query: q::ExportImages { names, .. }, .. }) => {
+            for (index, name) in names.iter().enumerate() {
+                found.image(name, &format!("query.names[{index}]"));
+            }
+        }
         O::VolumeRemove(Request { subject, .. }) => found.path(Object::Volume, subject),
+        // The engine makes no volume of a name that it has, and answers with the one that it has.
+        O::VolumeCreate(Request { body: JsonBody(body), .. }) => {
+            if !body.name.is_empty() {
+                found.add(Object::Volume, &body.name, "Name");
+            }
+        }
         O::NetworkConnect(Request { subject, body: JsonBody(body), .. }) => {
             found.network(subject.as_str(), PATH);
             found.add(Object::Container, &body.container, "Container");
@@ -138,6 +165,7 @@ fn exec(id: &str) -> Reference {
 }
 
 fn create(body: &Create, found: &mut References) {
+    found.image(&body.config.image, "Image");
     if let Some(settings) = body.host_config.as_ref().map(|host| &host.settings) {
         found.network(&settings.network_mode, "HostConfig.NetworkMode");
         found.join(&settings.pid_mode, "HostConfig.PidMode");
@@ -155,8 +183,12 @@ fn create(body: &Create, found: &mut References) {
             }
         }
         for (index, mount) in settings.mounts.iter().flatten().map(|mount| mount.get()).enumerate() {
-            if mount.kind == "volume" && !mount.source.is_empty() {
-                found.add(Object::Volume, &mount.source, format!("HostConfig.Mounts[{index}].Source"));
+            match mount.kind.as_str() {
+                "volume" if !mount.source.is_empty() => {
+                    found.add(Object::Volume, &mount.source, format!("HostConfig.Mounts[{index}].Source"));
+                }
+                "image" => found.image(&mount.source, &format!("HostConfig.Mounts[{index}].Source")),
+                _ => {}
             }
         }
     }

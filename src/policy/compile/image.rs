@@ -12,14 +12,14 @@ use crate::policy::compile::pattern::BadPattern;
 /// does not match that tag with a digest, since the engine then goes by the digest alone.
 pub fn image(pattern: &str) -> Result<ImagePattern, BadPattern> {
     if pattern == "**" {
-        return whole(".*", ".*");
+        return whole(".*", ".*", ".*");
     }
     if pattern == "sha256:*" {
-        return whole("sha256:[0-9a-f]*", NO_REGISTRY);
+        return whole("sha256:[0-9a-f]*", NOTHING, NOTHING);
     }
     if pattern.starts_with("sha256:") {
         let known = ImageRef::read(pattern).map_err(|error| BadPattern::new(error.to_string()))?;
-        return whole(&regex::escape(known.given()), NO_REGISTRY);
+        return whole(&regex::escape(known.given()), NOTHING, NOTHING);
     }
     let (name, digest) = match pattern.split_once('@') {
         Some((name, digest)) => (name, Some(digest)),
@@ -40,13 +40,13 @@ pub fn image(pattern: &str) -> Result<ImagePattern, BadPattern> {
         (None, Some(digest)) => format!("{repository}(?::[^/@]+)?@{digest}"),
         (Some(tag), Some(digest)) => format!("{repository}:{tag}@{digest}"),
     };
-    whole(&reference, &registry)
+    whole(&reference, &repository, &registry)
 }
 
-fn whole(reference: &str, registry: &str) -> Result<ImagePattern, BadPattern> {
+fn whole(reference: &str, repository: &str, registry: &str) -> Result<ImagePattern, BadPattern> {
     let regex =
         |regex: &str| Regex::new(&format!(r"\A(?s:{regex})\z")).map_err(|error| BadPattern::new(error.to_string()));
-    Ok(ImagePattern { reference: regex(reference)?, registry: regex(registry)? })
+    Ok(ImagePattern { reference: regex(reference)?, repository: regex(repository)?, registry: regex(registry)? })
 }
 
 /// The expression for the registry alone
@@ -130,8 +130,8 @@ fn check(pattern: &str, name: &str, tag: Option<&str>, digest: Option<&str>) -> 
     Err(if lower != name { problem.help(format!("write `{}`", pattern.replacen(name, &lower, 1))) } else { problem })
 }
 
-/// An expression that matches nothing: an image that is named by its id needs no registry
-const NO_REGISTRY: &str = "[a&&b]";
+/// An expression that matches nothing: an image that is named by its id has no repository and no registry
+const NOTHING: &str = "[a&&b]";
 
 #[cfg(test)]
 mod tests {

@@ -17,9 +17,13 @@ pub(super) fn pin(operation: &mut Operation, pin: &Pin) {
         Operation::ContainerCreate(Request { body: JsonBody(body), .. }) => match pin.object {
             Object::Container => containers(body, pin),
             Object::Network => network(body, pin),
+            Object::Image => image(body, pin),
             // A volume's name is its id.
             Object::Volume => {}
         },
+        Operation::ImageExportMany(Request { query, .. }) if pin.object == Object::Image => {
+            query.names.iter_mut().filter(|name| **name == pin.name).for_each(|name| name.clone_from(&pin.id));
+        }
         Operation::NetworkConnect(Request { body: JsonBody(body), .. }) => {
             if pin.object == Object::Container {
                 body.container.clone_from(&pin.id);
@@ -61,6 +65,15 @@ fn containers(body: &mut Create, pin: &Pin) {
     }
 }
 
+fn image(body: &mut Create, pin: &Pin) {
+    if body.config.image == pin.name {
+        body.config.image.clone_from(&pin.id);
+    }
+    for mount in body.host_mut().settings.mounts.iter_mut().flatten() {
+        mount.pin_image(&pin.name, &pin.id);
+    }
+}
+
 /// The engine looks a network up by its key when the container starts; `NetworkID` overrides the key (20.10 to 28.5)
 fn network(body: &mut Create, pin: &Pin) {
     let mode = body.host_mut().settings.network_mode.clone();
@@ -81,7 +94,7 @@ fn attachment(settings: &mut EndpointSettings, pin: &Pin) {
     match pin.object {
         Object::Container => settings.links.iter_mut().flatten().for_each(|text| link(text, pin)),
         Object::Network if is(&settings.network_id, pin) => settings.network_id.clone_from(&pin.id),
-        Object::Network | Object::Volume => {}
+        Object::Network | Object::Volume | Object::Image => {}
     }
 }
 
