@@ -59,6 +59,9 @@ pub enum Refused {
     /// Not 404: the docker CLI takes that, on create, for a missing image and pulls it.
     #[error("{0}")]
     Dangling(String),
+    /// A host path could not be pinned
+    #[error("the policy wants host paths pinned (`pin` in `[mounts]`), and this one cannot be: {0}")]
+    Unpinned(String),
     /// The record could not be written
     #[error("the record of this call cannot be written, so it was not sent; ask who runs sockwarden")]
     Unrecorded,
@@ -85,7 +88,7 @@ impl Refused {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
             Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::Unrecorded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unrecorded | Self::Unpinned(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Engine(EngineError::Slow(_)) => StatusCode::GATEWAY_TIMEOUT,
             Self::Engine(_) => StatusCode::BAD_GATEWAY,
         }

@@ -27,6 +27,10 @@ mod written;
 pub struct Config {
     /// The engine's socket
     pub engine: PathBuf,
+    /// Directory of pins, for policies with `pin = true`; default `/run/sockwarden/pins`
+    ///
+    /// On a shared mount that the engine has by the same name. Ours alone; it is made when it is not there.
+    pub pins: PathBuf,
     /// The sockets to serve, at least one, no two with the same path or name
     pub listeners: Vec<Listener>,
     /// The record

@@ -89,6 +89,8 @@ pub enum Question<'a> {
     Exec(&'a str),
     /// `GET /images/{}/json`
     Image(&'a str),
+    /// `GET /containers/json`, of all that exist
+    Containers,
 }
 
 impl Engine {
@@ -172,6 +174,7 @@ impl Engine {
             Question::Volume(name) => ("volumes", name, ""),
             Question::Exec(name) => ("exec", name, "/json"),
             Question::Image(name) => ("images", name, "/json"),
+            Question::Containers => ("containers", "json", "?all=1"),
         };
         let mut path = format!("/v{version}/{kind}");
         push_segment(&mut path, name);

@@ -7,6 +7,7 @@ mod facts;
 mod head;
 mod lower;
 mod paths;
+mod pins;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use self::facts::Found;
 pub use self::paths::{Ours, unseen};
+pub use self::pins::Pins;
 use crate::answer::{self, Body, Refused, denial};
 use crate::api::call::Call;
 use crate::api::operation::Operation;
@@ -33,7 +35,7 @@ use crate::audit::record::{Caller, ObjectLine, Opened, Outcome, ask_lines, chang
 use crate::config::Limits;
 use crate::engine::{Engine, EngineError, Link};
 use crate::policy::ask::What;
-use crate::policy::judge::{Verdict, approve, refused_unseen};
+use crate::policy::judge::{Verdict, approve, refused, refused_unseen};
 use crate::policy::{Mode, Policy};
 use crate::stream::{Counters, Download, End, Rest, Upload, one_way, open, tunnel};
 
@@ -54,6 +56,8 @@ pub struct Gate {
     pub limits: Limits,
     /// What no mount may give away
     pub ours: Arc<Ours>,
+    /// Where host paths are pinned
+    pub pins: Arc<Pins>,
     /// Tunnels, which outlive their connection's HTTP
     pub tunnels: TaskTracker,
 }
@@ -132,13 +136,22 @@ impl Exchange {
         if !found.objects.is_empty() {
             self.objects = std::mem::take(&mut found.objects);
         }
+        // Safe from a sweep until the engine has answered.
+        let mut pinned = None;
         // Where no line grants a path, its name is refused already.
         let operation = match self.policy.mounts.allow.is_empty() {
             true => operation,
             false => {
-                let (operation, paths) = paths::follow(&gate.ours, operation).await;
-                found.facts.paths = paths;
-                operation
+                let followed = paths::follow(&gate.ours, operation, self.policy.pin.is_some()).await;
+                found.facts.paths = followed.facts;
+                if let Some(verdict) = refused(&self.policy, &followed.operation, &found.facts) {
+                    return Err(self.deny(verdict));
+                }
+                if self.policy.pin.is_some() {
+                    let made = pinned.insert(gate.pins.make(followed.resolved).await?);
+                    found.facts.pinned = std::mem::take(&mut made.paths);
+                }
+                followed.operation
             }
         };
 
@@ -161,6 +174,7 @@ impl Exchange {
         }
         let upload = upload.map_or_else(answer::empty, Upload::boxed);
         let response = gate.engine.send(&self.link, &recorded, version, upload).await?;
+        drop(pinned);
 
         self.answer(response, upgrade, recorded.approved().operation()).await
     }

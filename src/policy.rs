@@ -49,6 +49,8 @@ pub struct Policy {
     pub isolate: Option<Line>,
     /// Whether host paths may be judged by their names where the engine's files cannot be seen
     pub lexical: Option<Line>,
+    /// Whether what is mounted is pinned: mounted at a name of its own, which no job can turn elsewhere
+    pub pin: Option<Line>,
     /// Maxima, which lower a request
     pub limits: Limits,
     /// Values put in place of the request's

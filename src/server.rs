@@ -1,6 +1,7 @@
 //! Listening, reloading, ending: what happens around connections.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::UnixListener;
@@ -13,7 +14,7 @@ use crate::audit::Audit;
 use crate::audit::file::AuditFile;
 use crate::config::{Config, DEFAULT_PATH, Listener, PolicyRef};
 use crate::engine::Engine;
-use crate::exchange::{Gate, Ours, unseen};
+use crate::exchange::{Gate, Ours, Pins, unseen};
 use crate::server::policies::{LOOK, Policies, PolicyError};
 use crate::server::socket::{Claim, SocketError};
 
@@ -103,6 +104,7 @@ impl Server {
         let (connections, tunnels) = (TaskTracker::new(), TaskTracker::new());
         let all = Arc::new(Semaphore::new(limits.connections));
         let ours = Arc::new(ours(&config));
+        let pins = Arc::new(Pins::new(config.pins.clone()));
         tell_of_sight(&config, &policies);
         let mut claims = Vec::new();
         for (index, (listener, (socket, claim))) in config.listeners.iter().zip(sockets).enumerate() {
@@ -116,11 +118,13 @@ impl Server {
                 audit: Arc::clone(&audit),
                 limits: limits.clone(),
                 ours: Arc::clone(&ours),
+                pins: Arc::clone(&pins),
                 tunnels: tunnels.clone(),
             });
             let own = Arc::new(Semaphore::new(limits.connections_per_listener));
             connections.spawn(accept(gate, socket, [Arc::clone(&all), own], ended.clone(), connections.clone()));
         }
+        let sweeping = tokio::spawn(sweep(pins, Arc::clone(&engine)));
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -132,6 +136,7 @@ impl Server {
             }
         }
         tracing::info!(grace = ?limits.grace, "ending");
+        sweeping.abort();
         drop(claims);
         ending.send_replace(true);
         connections.close();
@@ -142,6 +147,21 @@ impl Server {
         }
     }
 }
+
+/// Takes pins away soon after their containers
+async fn sweep(pins: Arc<Pins>, engine: Arc<Engine>) {
+    let mut turn = interval(SWEEP);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turn.tick().await;
+        if let Err(error) = pins.sweep(&engine).await {
+            tracing::warn!(%error, root = %pins.root().display(), "pins are not swept");
+        }
+    }
+}
+
+/// How long a pin may outlive its container
+const SWEEP: Duration = Duration::from_secs(5);
 
 fn sockets(
     listeners: &[Listener],
@@ -188,8 +208,11 @@ fn tell_of_sight(config: &Config, policies: &Policies) {
 
 /// What is ours and no mount may give away
 fn ours(config: &Config) -> Ours {
-    let mut files =
-        vec![("sockwarden's record", config.audit.path.clone()), ("sockwarden's configuration", DEFAULT_PATH.into())];
+    let mut files = vec![
+        ("sockwarden's record", config.audit.path.clone()),
+        ("sockwarden's configuration", DEFAULT_PATH.into()),
+        ("sockwarden's pins", config.pins.clone()),
+    ];
     for listener in &config.listeners {
         files.push(("sockwarden's socket", listener.path.clone()));
         if let PolicyRef::File(path) = &listener.policy {

@@ -14,6 +14,7 @@ mod engines {
     pub mod case;
     pub mod gate;
     pub mod http;
+    pub mod pins;
     pub mod references;
     pub mod run;
     pub mod setting;
@@ -24,6 +25,11 @@ mod engines {
 #[test]
 fn a_ci_job_runs_with_a_client_that_knows_nothing_of_it() {
     engines::setting::on_each_engine(engines::bollard_job::run);
+}
+
+#[test]
+fn a_pinned_directory_cannot_be_swapped_after_the_check() {
+    engines::setting::on_each_engine(engines::pins::run);
 }
 
 #[test]

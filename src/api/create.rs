@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::api::bind::{BindSource, HostPath};
 use crate::api::endpoint::NetworkingConfig;
 use crate::api::host_config::{HostConfig, Resources, RestartPolicy};
 use crate::api::json::Json;
@@ -24,6 +25,33 @@ pub struct Create {
 }
 
 impl Create {
+    /// Every host path, with the field it stands in
+    pub fn host_paths(&self) -> Vec<(String, HostPath)> {
+        let Some(settings) = self.host_config.as_ref().map(|host| &host.settings) else { return Vec::new() };
+        let binds = settings.binds.iter().flatten().enumerate().filter_map(|(index, bind)| match &bind.source {
+            BindSource::Host(path) => Some((bind_field(index), path.clone())),
+            BindSource::Anonymous | BindSource::Volume(_) => None,
+        });
+        let mounts = settings.mounts.iter().flatten().enumerate();
+        let mounts = mounts.filter_map(|(index, mount)| Some((mount_field(index), mount.host_path()?)));
+        binds.chain(mounts).collect()
+    }
+
+    /// Puts another path where one of [`Create::host_paths`] stands; returns that one
+    pub fn replace_host_path(&mut self, field: &str, path: &HostPath) -> Option<HostPath> {
+        let (_, old) = self.host_paths().into_iter().find(|(name, _)| name == field)?;
+        let settings = &mut self.host_mut().settings;
+        let bind = settings.binds.iter_mut().flatten().enumerate().find(|(index, _)| bind_field(*index) == field);
+        if let Some((_, bind)) = bind {
+            bind.source = BindSource::Host(path.clone());
+        }
+        let mount = settings.mounts.iter_mut().flatten().enumerate().find(|(index, _)| mount_field(*index) == field);
+        if let Some((_, mount)) = mount {
+            mount.set_host_path(path);
+        }
+        Some(old)
+    }
+
     /// The host's part, made when absent
     pub fn host_mut(&mut self) -> &mut HostConfig {
         self.host_config.get_or_insert_default()
@@ -233,4 +261,12 @@ object! {
         /// Bearer token
         "registrytoken" => registry_token: String,
     }
+}
+
+fn bind_field(index: usize) -> String {
+    format!("HostConfig.Binds[{index}]")
+}
+
+fn mount_field(index: usize) -> String {
+    format!("HostConfig.Mounts[{index}].Source")
 }

@@ -6,6 +6,7 @@
 
 use hyper::Method;
 
+use crate::api::bind::HostPath;
 use crate::api::create::{Config, Create, CreateExec, CreateVolume, Credentials, StartExec, Update};
 use crate::api::credentials::{Auth, AuthConfig};
 use crate::api::endpoint::{Connect, CreateNetwork, Disconnect};
@@ -92,6 +93,22 @@ macro_rules! operations {
 }
 
 impl Operation {
+    /// Every host path, with the field it stands in
+    pub fn host_paths(&self) -> Vec<(String, HostPath)> {
+        match self {
+            Self::ContainerCreate(Request { body: JsonBody(body), .. }) => body.host_paths(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Puts another path where one of [`Operation::host_paths`] stands; returns that one
+    pub fn replace_host_path(&mut self, field: &str, path: &HostPath) -> Option<HostPath> {
+        match self {
+            Self::ContainerCreate(Request { body: JsonBody(body), .. }) => body.replace_host_path(field, path),
+            _ => None,
+        }
+    }
+
     /// Whether the engine may be asked to leave HTTP for a raw stream
     ///
     /// A detached exec is answered in plain HTTP even when asked to upgrade (20.10 to 28.5).

@@ -15,7 +15,7 @@ use crate::config::{Audit, Config, Flags, Limits, Listener, Log, PolicyRef};
 
 /// Makes the configuration; `base` is the directory of the file
 pub fn resolve(written: Written, base: &Path, flags: Flags, around: &Surroundings) -> Result<Config, ConfigError> {
-    let Written { engine, listener, audit, limits, log } = written;
+    let Written { engine, pins, listener, audit, limits, log } = written;
     let Flags { engine: engine_flag, listen, policy, mode, group, audit: audit_flag } = flags;
 
     let docker_host = around.docker_host.as_ref().filter(|host| !host.is_empty()).map(|host| host.to_string_lossy());
@@ -24,6 +24,11 @@ pub fn resolve(written: Written, base: &Path, flags: Flags, around: &Surrounding
         (None, Some(engine), _) => engine.0.0,
         (None, None, Some(host)) => value::<Engine>("DOCKER_HOST", &host)?.0,
         (None, None, None) => PathBuf::from("/var/run/docker.sock"),
+    };
+
+    let pins = match pins {
+        Some(path) => file("pins", base, &path)?,
+        None => PathBuf::from("/run/sockwarden/pins"),
     };
 
     let mode = mode.map(|mode| value::<Mode>("--mode", &mode)).transpose()?;
@@ -52,7 +57,7 @@ pub fn resolve(written: Written, base: &Path, flags: Flags, around: &Surrounding
         keep: audit.keep.map_or(10, |keep| keep.0.0 as usize),
     };
     let audit = Audit { path: audit_path, rotation, sync: audit.sync.unwrap_or(false) };
-    Ok(Config { engine, listeners, audit, limits: limits.into(), log: self::log(log, base)? })
+    Ok(Config { engine, pins, listeners, audit, limits: limits.into(), log: self::log(log, base)? })
 }
 
 /// A listener before its defaults

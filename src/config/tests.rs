@@ -66,6 +66,7 @@ fn without_a_file_everything_has_a_default() {
     };
     let rotation = Rotation { size: Some(104857600), age: Some(Duration::from_secs(86400)), keep: 10 };
     let expected = |socket: &str, audit: &str| Config {
+        pins: "/run/sockwarden/pins".into(),
         engine: "/var/run/docker.sock".into(),
         listeners: vec![Listener {
             name: socket.into(),

@@ -14,6 +14,7 @@ use crate::config::value::{Count, Engine, Given, Group, Mode, Name, OrOff, Size,
 #[serde(deny_unknown_fields, default)]
 pub struct Written {
     pub engine: Option<Given<Engine>>,
+    pub pins: Option<PathBuf>,
     pub listener: Vec<Listener>,
     pub audit: Audit,
     pub limits: Limits,

@@ -54,6 +54,7 @@ fn empty() -> Policy {
         flags: BTreeMap::new(),
         isolate: None,
         lexical: None,
+        pin: None,
         limits: Limits::default(),
         force: Force::default(),
         rules: Vec::new(),
@@ -90,6 +91,7 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
         mounts,
         publish,
         resolve,
+        pin,
         isolate,
         flags,
         limits,
@@ -119,6 +121,9 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
     if let Some(resolve) = resolve {
         let lexical = word(resolve, &[("real", false), ("lexical", true)], report);
         policy.lexical = lexical.filter(|lexical| *lexical).map(|_| report.line(&resolve.span()));
+    }
+    if let Some(pin) = pin {
+        policy.pin = pin.as_ref().then(|| report.line(&pin.span()));
     }
     if let Some(isolate) = isolate {
         policy.isolate = isolate.as_ref().then(|| report.line(&isolate.span()));

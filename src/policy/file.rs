@@ -36,6 +36,8 @@ pub struct File {
     pub mounts: Lists<MountSource>,
     /// Host ports
     pub publish: Option<Spanned<Granted>>,
+    /// `mounts.pin`
+    pub pin: Option<Spanned<bool>>,
     /// `mounts.resolve`
     pub resolve: Option<Spanned<String>>,
     /// `owner.isolate`
@@ -167,6 +169,7 @@ fn read_document(mut root: Section<'_>, report: &mut Report) -> File {
     if let Some(mut mounts) = root.section("mounts", report) {
         file.mounts = Lists::take(&mut mounts, report);
         file.resolve = mounts.take("resolve", report);
+        file.pin = mounts.take("pin", report);
         if let Some(caller) = mounts.take::<bool>("caller", report).filter(|caller| *caller.as_ref()) {
             report.push(no_effect(caller.span(), "host paths of the calling container are granted only by `allow`"));
         }

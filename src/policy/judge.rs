@@ -1,5 +1,6 @@
 //! The verdict: every ask held against the policy, with a reason for each that is refused.
 
+use crate::api::bind::HostPath;
 use crate::api::image_ref::ImageRef;
 use crate::api::operation::Operation;
 use crate::policy::ask::{Ask, Flag, GrantKind, Object, What};
@@ -23,6 +24,8 @@ pub struct Facts {
     pub asks: Vec<Ask>,
     /// What was found at host paths, where it is not plain
     pub paths: Vec<PathFact>,
+    /// Fields whose host path was pinned, and the path to send in its place
+    pub pinned: Vec<(String, HostPath)>,
 }
 
 /// What an object is called that a field names in another way
@@ -143,6 +146,11 @@ pub fn judge(policy: &Policy, operation: Operation, facts: &Facts) -> (Operation
     (operation, Verdict { decision, asks, changes })
 }
 
+/// The refusal, if it is one, before anything is done for what would pass
+pub fn refused(policy: &Policy, operation: &Operation, facts: &Facts) -> Option<Verdict> {
+    refusal(policy, weigh(policy, operation, facts))
+}
+
 /// The refusal that nothing looked up can change, so that the engine is not even asked
 pub fn refused_unseen(policy: &Policy, operation: &Operation) -> Option<Verdict> {
     let mut asks = weigh(policy, operation, &Facts::default());
@@ -152,6 +160,10 @@ pub fn refused_unseen(policy: &Policy, operation: &Operation) -> Option<Verdict>
         What::Image(image) => judged.granted.is_ok() || !image.may_be_id(),
         _ => true,
     });
+    refusal(policy, asks)
+}
+
+fn refusal(policy: &Policy, asks: Vec<Judged>) -> Option<Verdict> {
     let refused = policy.mode == Mode::Enforce && asks.iter().any(|judged| judged.granted.is_err());
     refused.then_some(Verdict { decision: Decision::Deny, asks, changes: Vec::new() })
 }

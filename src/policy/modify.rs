@@ -68,6 +68,11 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
     for pin in &facts.pins {
         pin::pin(&mut operation, pin);
     }
+    for (field, pinned) in &facts.pinned {
+        if let Some(from) = operation.replace_host_path(field, pinned) {
+            changes.add(field, from, pinned, policy.pin.as_ref());
+        }
+    }
     (operation, changes.0)
 }
 

@@ -16,21 +16,28 @@ pub struct Gate {
 impl Gate {
     /// Starts one with a shipped policy and waits for its line
     pub fn start(engine: &Path, policy: &str) -> Self {
-        Self::with(TempDir::with_prefix("swt").unwrap(), engine, policy)
+        let dir = TempDir::with_prefix("swt").unwrap();
+        // The machine's own configuration stays out of it.
+        std::fs::write(dir.path().join("config.toml"), "").unwrap();
+        Self::with(dir, engine, policy)
     }
 
     /// The same with a policy of one's own
     pub fn with_policy(engine: &Path, text: &str) -> Self {
+        Self::with_files(engine, text, "")
+    }
+
+    /// The same with a configuration of one's own
+    pub fn with_files(engine: &Path, policy: &str, config: &str) -> Self {
         let dir = TempDir::with_prefix("swt").unwrap();
         let file = dir.path().join("policy.toml");
-        std::fs::write(&file, text).unwrap();
+        std::fs::write(&file, policy).unwrap();
+        std::fs::write(dir.path().join("config.toml"), config).unwrap();
         let file = file.to_str().unwrap().to_owned();
         Self::with(dir, engine, &file)
     }
 
     fn with(dir: TempDir, engine: &Path, policy: &str) -> Self {
-        // The machine's own configuration stays out of it.
-        std::fs::write(dir.path().join("config.toml"), "").unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_sockwarden"))
             .arg("serve")
             .args(["--engine", &format!("unix://{}", engine.display()), "--policy", policy])

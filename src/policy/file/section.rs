@@ -133,6 +133,7 @@ const PLACES: &[(&str, &str)] = &[
     ("run", "publish"),
     ("mounts", "caller"),
     ("mounts", "resolve"),
+    ("mounts", "pin"),
     ("owner", "isolate"),
     ("owner", "clean_up"),
     ("limits", "memory"),
