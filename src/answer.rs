@@ -7,6 +7,7 @@ use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use thiserror::Error;
 
+use crate::api::archive::BadArchive;
 use crate::api::call::Unrouted;
 use crate::api::closed::Closed;
 use crate::api::request::Misread;
@@ -16,7 +17,10 @@ use crate::policy::ask::{Ask, What};
 use crate::policy::judge::{Refusal, Verdict};
 
 /// The body of a response
-pub type Body = BoxBody<Bytes, hyper::Error>;
+pub type Body = BoxBody<Bytes, BoxError>;
+
+/// Why a body broke off
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why an exchange ends with an answer of our own
 #[derive(Debug, Error)]
@@ -62,12 +66,21 @@ pub enum Refused {
     /// A host path could not be pinned
     #[error("the policy wants host paths pinned (`pin` in `[mounts]`), and this one cannot be: {0}")]
     Unpinned(String),
+    /// The archive could not be understood
+    #[error("the archive is refused: {0}")]
+    Archive(String),
     /// The record could not be written
     #[error("the record of this call cannot be written, so it was not sent; ask who runs sockwarden")]
     Unrecorded,
     /// The engine cannot be reached, or broke off
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+impl From<BadArchive> for Refused {
+    fn from(error: BadArchive) -> Self {
+        Self::Archive(error.to_string())
+    }
 }
 
 impl Refused {
@@ -84,6 +97,7 @@ impl Refused {
             | Self::Misread(_)
             | Self::Header(_)
             | Self::BodyBroken
+            | Self::Archive(_)
             | Self::Dangling(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,

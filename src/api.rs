@@ -4,6 +4,7 @@
 //! everything it asks for, and [`call`] builds from that what the engine gets. Nothing here does I/O, waits, or knows of
 //! policies.
 
+pub mod archive;
 pub mod bind;
 pub mod call;
 pub mod closed;

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::audit::file::AuditFile;
-use crate::audit::record::{Ended, Opened};
+use crate::audit::record::{Ended, NamesFound, Opened};
 use crate::policy::judge::Approved;
 
 pub mod file;
@@ -48,6 +48,14 @@ impl Audit {
     /// # Errors
     /// When the line could not be written.
     pub fn refused(&self, line: &Opened<'_>) -> io::Result<()> {
+        self.write(line)
+    }
+
+    /// Writes what was found in an archive that is passing
+    ///
+    /// # Errors
+    /// When the line could not be written; then nothing more may be sent.
+    pub fn found(&self, line: &NamesFound<'_>) -> io::Result<()> {
         self.write(line)
     }
 

@@ -5,6 +5,7 @@
 
 mod facts;
 mod head;
+mod load;
 mod lower;
 mod paths;
 mod pins;
@@ -24,18 +25,20 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use self::facts::Found;
+use self::load::Load;
 pub use self::paths::{Ours, unseen};
 pub use self::pins::Pins;
 use crate::answer::{self, Body, Refused, denial};
+use crate::api::archive::Named;
 use crate::api::call::Call;
 use crate::api::operation::Operation;
 use crate::api::request::BodyKind;
-use crate::audit::Audit;
-use crate::audit::record::{Caller, ObjectLine, Opened, Outcome, ask_lines, change_lines, verdict_word};
+use crate::audit::record::{Caller, NamesFound, ObjectLine, Opened, Outcome, ask_lines, change_lines, verdict_word};
+use crate::audit::{Audit, Recorded};
 use crate::config::Limits;
 use crate::engine::{Engine, EngineError, Link};
-use crate::policy::ask::What;
-use crate::policy::judge::{Verdict, approve, refused, refused_unseen};
+use crate::policy::ask::{Ask, What};
+use crate::policy::judge::{Decision, Verdict, approve, judge_names, refused, refused_unseen};
 use crate::policy::{Mode, Policy};
 use crate::stream::{Counters, Download, End, Rest, Upload, one_way, open, tunnel};
 
@@ -172,11 +175,44 @@ impl Exchange {
         for volume in found.new_volumes.iter().filter(|_| self.policy.isolate.is_some()) {
             make_volume(&gate, &recorded, volume).await?;
         }
-        let upload = upload.map_or_else(answer::empty, Upload::boxed);
-        let response = gate.engine.send(&self.link, &recorded, version, upload).await?;
+        let broken_off = load::BrokenOff::default();
+        let upload = upload.map_or_else(answer::empty, |upload| self.upload(&recorded, upload, &broken_off));
+        let sent = gate.engine.send(&self.link, &recorded, version, upload).await;
         drop(pinned);
+        let response = sent.map_err(|error| broken_off.take().unwrap_or_else(|| error.into()))?;
 
         self.answer(response, upgrade, recorded.approved().operation()).await
+    }
+
+    /// The client's stream as it goes on
+    fn upload(&self, recorded: &Recorded, upload: Upload, broken_off: &load::BrokenOff) -> Body {
+        let operation = recorded.approved().operation();
+        if !matches!(operation, Operation::ImageLoad(_)) || self.policy.mode == Mode::Record {
+            return upload.map_err(Into::into).boxed();
+        }
+        let (policy, gate, id) = (Arc::clone(&self.policy), Arc::clone(&self.gate), self.id.clone());
+        let operation = operation.endpoint().name;
+        let judge = move |names: Vec<Named>| {
+            let ask = |Named { image, field }| Ask { what: What::Image(image), field: field.to_owned() };
+            let verdict = judge_names(&policy, names.into_iter().map(ask).collect());
+            let passes = verdict.decision == Decision::Allow || policy.mode == Mode::Warn;
+            let line = NamesFound {
+                time: Timestamp::now(),
+                event: "archive",
+                id: &id,
+                listener: &gate.name,
+                policy: &policy.name,
+                operation,
+                verdict: verdict_word(verdict.decision, passes),
+                asks: ask_lines(&verdict.asks),
+            };
+            gate.audit.found(&line).map_err(|error| {
+                tracing::error!(%error, "the record cannot be written");
+                Refused::Unrecorded
+            })?;
+            if passes { Ok(()) } else { Err(Refused::Denied(denial(&policy.name, &verdict))) }
+        };
+        Load::new(upload, self.gate.limits.body_bytes, Box::new(judge), broken_off.clone()).boxed()
     }
 
     fn deny(&mut self, verdict: Verdict) -> Refused {
@@ -245,7 +281,7 @@ impl Exchange {
             end.outcome(Outcome::Complete);
             return Ok(Response::from_parts(parts, Full::new(body).map_err(|never| match never {}).boxed()));
         }
-        Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).boxed()))
+        Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).map_err(Into::into).boxed()))
     }
 
     /// Hands over the end of the record, once nothing can fail any more before the answer
@@ -263,7 +299,11 @@ impl Exchange {
             // Recorded already: only the end is missing.
             Some(mut end) => {
                 end.answered(status.as_u16());
-                end.outcome(Outcome::EngineFailed);
+                end.outcome(if matches!(refused, Refused::Engine(_)) {
+                    Outcome::EngineFailed
+                } else {
+                    Outcome::Refused
+                });
             }
             None => {
                 let word = if matches!(refused, Refused::Denied(_)) { "deny" } else { "error" };
@@ -302,7 +342,7 @@ impl Exchange {
             objects: self.objects.clone(),
             images: images.collect(),
             verdict,
-            asks: judged.map(ask_lines).unwrap_or_default(),
+            asks: judged.map(|verdict| ask_lines(&verdict.asks)).unwrap_or_default(),
             changes: judged.map(change_lines).unwrap_or_default(),
             status: status.map(|status| status.as_u16()),
             message,

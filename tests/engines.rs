@@ -14,6 +14,7 @@ mod engines {
     pub mod case;
     pub mod gate;
     pub mod http;
+    pub mod load;
     pub mod pins;
     pub mod references;
     pub mod run;
@@ -30,6 +31,11 @@ fn a_ci_job_runs_with_a_client_that_knows_nothing_of_it() {
 #[test]
 fn a_pinned_directory_cannot_be_swapped_after_the_check() {
     engines::setting::on_each_engine(engines::pins::run);
+}
+
+#[test]
+fn a_loaded_archive_gives_no_name_that_the_policy_does_not_grant() {
+    engines::setting::on_each_engine(engines::load::run);
 }
 
 #[test]

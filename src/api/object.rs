@@ -163,7 +163,7 @@ impl<'a> Members<'a> {
 }
 
 /// Case folding as Go's decoder does it for keys: ASCII, and the two letters that fold into ASCII
-fn fold(key: &str) -> String {
+pub(crate) fn fold(key: &str) -> String {
     key.chars()
         .map(|c| match c {
             '\u{17f}' => 's',

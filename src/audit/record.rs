@@ -110,6 +110,27 @@ pub struct ChangeLine {
     pub line: Option<String>,
 }
 
+/// A line between the first and the last: names that were found in an archive while it came
+#[derive(Debug, Serialize)]
+pub struct NamesFound<'a> {
+    /// When
+    pub time: Timestamp,
+    /// `archive`
+    pub event: &'static str,
+    /// Ties the lines of one exchange together
+    pub id: &'a str,
+    /// Listener's name
+    pub listener: &'a str,
+    /// Policy that judged
+    pub policy: &'a str,
+    /// Operation
+    pub operation: &'a str,
+    /// `allow`, `deny` or `warn`
+    pub verdict: &'static str,
+    /// The names
+    pub asks: Vec<AskLine>,
+}
+
 /// The last line of an exchange
 #[derive(Debug, Serialize)]
 pub struct Ended<'a> {
@@ -146,10 +167,12 @@ pub enum Outcome {
     Abandoned,
     /// The engine broke off
     EngineFailed,
+    /// Broken off here, for what was in the client's stream
+    Refused,
 }
 
 /// The asks of a verdict as lines
-pub fn ask_lines(verdict: &Verdict) -> Vec<AskLine> {
+pub fn ask_lines(asks: &[Judged]) -> Vec<AskLine> {
     let line = |Judged { ask, granted }: &Judged| {
         let (verdict, line) = match granted {
             Ok(line) => ("granted", line.as_ref()),
@@ -163,7 +186,7 @@ pub fn ask_lines(verdict: &Verdict) -> Vec<AskLine> {
             line: line.map(ToString::to_string),
         }
     };
-    verdict.asks.iter().map(line).collect()
+    asks.iter().map(line).collect()
 }
 
 /// The changes of a verdict as lines

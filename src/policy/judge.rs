@@ -146,6 +146,14 @@ pub fn judge(policy: &Policy, operation: Operation, facts: &Facts) -> (Operation
     (operation, Verdict { decision, asks, changes })
 }
 
+/// Judges names that images are to get, found in an archive while it comes
+pub fn judge_names(policy: &Policy, asks: Vec<Ask>) -> Verdict {
+    let judged = |ask: Ask| Judged { granted: granted(policy, &ask.what).map(Some), ask };
+    let asks: Vec<Judged> = asks.into_iter().map(judged).collect();
+    let denied = asks.iter().any(|judged| judged.granted.is_err());
+    Verdict { decision: if denied { Decision::Deny } else { Decision::Allow }, asks, changes: Vec::new() }
+}
+
 /// The refusal, if it is one, before anything is done for what would pass
 pub fn refused(policy: &Policy, operation: &Operation, facts: &Facts) -> Option<Verdict> {
     refusal(policy, weigh(policy, operation, facts))

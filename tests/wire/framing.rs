@@ -204,7 +204,7 @@ fn a_client_that_sends_no_whole_head_is_let_go_in_time() {
 fn a_body_is_asked_for_only_when_it_is_wanted() {
     let engine = Engine::start();
     let proxy =
-        Proxy::with_policy(&engine, "version = 1\nname = \"no-build\"\nallow = [\"network\", \"image.load\"]\n");
+        Proxy::with_policy(&engine, "version = 1\nname = \"no-build\"\nallow = [\"network\", \"image.import\"]\n");
     for (target, status) in
         [("/v1.41/build", 403), ("/v1.41/swarm/init", 403), ("/v1.41/nothing", 404), ("/v1.41/build?x=1", 400)]
     {
@@ -213,7 +213,7 @@ fn a_body_is_asked_for_only_when_it_is_wanted() {
         assert_eq!(client.message().status(), status, "{target}");
     }
     engine.has_heard_nothing();
-    for (target, body) in [("/v1.41/images/load", "tar"), ("/v1.41/networks/create", "{} ")] {
+    for (target, body) in [("/v1.41/images/create?fromSrc=-", "tar"), ("/v1.41/networks/create", "{} ")] {
         let mut client = proxy.connect();
         client.send(format!("POST {target} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"));
         assert_eq!(client.head(), "HTTP/1.1 100 Continue\r\n\r\n", "{target}");

@@ -1,0 +1,162 @@
+//! An image archive on its way to the engine: the names in it are judged before the engine has the whole of it.
+//!
+//! The engine gives an image its names when it has read the archive to its end. What is refused breaks it off before the
+//! part that names it, so nothing in it is kept.
+
+use std::io::Write as _;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes};
+use flate2::write::MultiGzDecoder;
+use hyper::body::{Body, Frame};
+
+use crate::answer::{BoxError, Refused};
+use crate::api::archive::{ImageArchive, Named};
+use crate::stream::Upload;
+
+/// Why an archive was broken off, for who waits for the engine's answer
+#[derive(Debug, Clone, Default)]
+pub struct BrokenOff(Arc<Mutex<Option<Refused>>>);
+
+impl BrokenOff {
+    /// The reason, if there is one
+    pub fn take(&self) -> Option<Refused> {
+        self.0.lock().ok()?.take()
+    }
+}
+
+/// Judges names: who refuses says why
+pub type Judge = Box<dyn FnMut(Vec<Named>) -> Result<(), Refused> + Send + Sync>;
+
+/// An archive that is read and written anew while it passes
+pub struct Load {
+    upload: Upload,
+    /// What has come and was not read yet
+    piece: Bytes,
+    /// Until the first bytes say whether it is compressed
+    start: Option<Vec<u8>>,
+    unpack: Option<MultiGzDecoder<Vec<u8>>>,
+    archive: ImageArchive,
+    judge: Judge,
+    broken_off: BrokenOff,
+    ended: bool,
+}
+
+impl Load {
+    /// Passes `upload` on while `judge` lets it
+    ///
+    /// `most` is the longest file of names that is read, in bytes.
+    pub fn new(upload: Upload, most: usize, judge: Judge, broken_off: BrokenOff) -> Self {
+        let archive = ImageArchive::new(most);
+        Self {
+            upload,
+            piece: Bytes::new(),
+            start: Some(Vec::new()),
+            unpack: None,
+            archive,
+            judge,
+            broken_off,
+            ended: false,
+        }
+    }
+
+    /// Reads some of what has come; returns what is to be sent for it
+    fn read(&mut self) -> Result<Vec<u8>, Refused> {
+        let some = self.piece.split_to(self.piece.len().min(PIECE));
+        let mut out = Vec::new();
+        let bytes = match self.start.take() {
+            None => some.to_vec(),
+            Some(mut start) => {
+                start.extend_from_slice(&some);
+                if start.len() < GZIP.len() {
+                    self.start = Some(start);
+                    return Ok(out);
+                }
+                if start.starts_with(GZIP) {
+                    self.unpack = Some(MultiGzDecoder::new(Vec::new()));
+                }
+                start
+            }
+        };
+        match &mut self.unpack {
+            None => self.archive.push(&bytes, &mut out)?,
+            Some(unpack) => {
+                unpack.write_all(&bytes).map_err(|_| Refused::Archive("its compression is broken".to_owned()))?;
+                self.archive.push(&std::mem::take(unpack.get_mut()), &mut out)?;
+            }
+        }
+        self.judge()?;
+        Ok(out)
+    }
+
+    /// Reads the end
+    fn finish(&mut self) -> Result<Vec<u8>, Refused> {
+        let mut out = Vec::new();
+        let mut rest = self.start.take().unwrap_or_default();
+        if let Some(unpack) = self.unpack.take() {
+            let broken = |_| Refused::Archive("its compression ends too early".to_owned());
+            rest = unpack.finish().map_err(broken)?;
+        }
+        self.archive.push(&rest, &mut out)?;
+        self.archive.finish(&mut out)?;
+        self.judge()?;
+        Ok(out)
+    }
+
+    fn judge(&mut self) -> Result<(), Refused> {
+        let names = self.archive.names();
+        if names.is_empty() { Ok(()) } else { (self.judge)(names) }
+    }
+
+    fn broken_off(&mut self, why: Refused) -> BoxError {
+        let said = why.to_string();
+        self.ended = true;
+        if let Ok(mut reason) = self.broken_off.0.lock() {
+            *reason = Some(why);
+        }
+        said.into()
+    }
+}
+
+impl Body for Load {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        while !this.ended {
+            let read = if this.piece.has_remaining() {
+                this.read()
+            } else {
+                match ready!(Pin::new(&mut this.upload).poll_frame(cx)) {
+                    Some(Ok(frame)) => {
+                        this.piece = frame.into_data().unwrap_or_default();
+                        continue;
+                    }
+                    Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                    None => {
+                        this.ended = true;
+                        this.finish()
+                    }
+                }
+            };
+            match read {
+                Ok(out) if out.is_empty() => {}
+                Ok(out) => return Poll::Ready(Some(Ok(Frame::data(out.into())))),
+                Err(why) => return Poll::Ready(Some(Err(this.broken_off(why)))),
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+}
+
+/// How gzip begins
+const GZIP: &[u8] = &[0x1f, 0x8b];
+/// Bytes read at a time; compressed ones become a thousand times as many at most
+const PIECE: usize = 4 << 10;
