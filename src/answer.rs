@@ -34,6 +34,21 @@ pub enum Refused {
     /// A header that changes how the request is read
     #[error("{0}")]
     Header(&'static str),
+    /// What came was no HTTP/1.1
+    #[error("the request was not understood: {0}")]
+    NoHttp(String),
+    /// What came was HTTP/2
+    #[error("HTTP/2 is not spoken here; speak HTTP/1.1")]
+    Http2,
+    /// The head is larger than is read
+    #[error("the request's head is larger than is read (`header_bytes` and `headers` in `[limits]`)")]
+    HeadTooLarge,
+    /// The rest of the head did not come in time
+    #[error("the rest of the request's head did not arrive within {0:?} (`head_time` in `[limits]`)")]
+    HeadTooSlow(std::time::Duration),
+    /// The client stopped in the middle of a head
+    #[error("the request ended in the middle of its head")]
+    HeadBroken,
     /// The body is larger than is read as a whole
     #[error("the body is larger than {limit} bytes (`body_bytes` in `[limits]`)")]
     TooLarge {
@@ -49,6 +64,15 @@ pub enum Refused {
     /// The body did not come in time
     #[error("the body did not arrive within {0:?} (`body_time` in `[limits]`)")]
     TooSlow(std::time::Duration),
+    /// Too many large bodies are being read
+    #[error("too many large bodies are being read (`bodies_bytes` in `[limits]`); try again later")]
+    NoRoom,
+    /// As many requests of the owner run as may
+    #[error("{limit} requests of this owner run already (`requests_per_owner` in `[limits]`); end some of them first")]
+    TooMany {
+        /// At a time
+        limit: usize,
+    },
     /// The client went away in the middle of its body
     #[error("the body ended early")]
     BodyBroken,
@@ -96,13 +120,18 @@ impl Refused {
             Self::Unrouted(Unrouted::Target(_))
             | Self::Misread(_)
             | Self::Header(_)
+            | Self::NoHttp(_)
+            | Self::HeadBroken
             | Self::BodyBroken
             | Self::Archive(_)
             | Self::Dangling(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,
-            Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::Unrecorded | Self::Unpinned(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Http2 => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::TooSlow(_) | Self::HeadTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unrecorded | Self::Unpinned(_) | Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
             Self::Engine(EngineError::Slow(_)) => StatusCode::GATEWAY_TIMEOUT,
             Self::Engine(_) => StatusCode::BAD_GATEWAY,
         }
@@ -146,6 +175,19 @@ pub fn error(status: StatusCode, message: &str) -> Response<Body> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// The bytes of an answer on a connection that hyper has given up, and which ends with it
+pub fn last_words(status: StatusCode, message: &str) -> Vec<u8> {
+    let body = serde_json::json!({ "message": message }).to_string() + "\n";
+    let head = format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n");
+    format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+/// The answer to a connection that is one too many
+pub fn too_many_connections() -> Vec<u8> {
+    let message = "sockwarden: too many connections (`connections` and `connections_per_listener` in `[limits]`)";
+    last_words(StatusCode::SERVICE_UNAVAILABLE, message)
 }
 
 /// Makes an answer end its connection: the rest of a body that nobody reads is no next request

@@ -89,6 +89,8 @@ pub struct Limits {
     pub target_bytes: usize,
     /// Bytes of a body that is read as a whole (JSON); streams have no limit; 64KiB to 64MiB, default 4MiB
     pub body_bytes: usize,
+    /// Bytes of all such bodies at a time, each beyond its first 16KiB; 1MiB to 16GiB, default 64MiB
+    pub bodies_bytes: usize,
     /// Time a client has to send a whole head; 1s to 1h, default 30s
     pub head_time: Duration,
     /// Time a client has to send a body that is read as a whole; 1s to 1h, default 60s
@@ -97,6 +99,10 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at a time through one listener; 1 to 1000000, default 8192
     pub connections_per_listener: usize,
+    /// Requests of one owner at a time through all listeners, streams and tunnels included; 1 to 1000000, default 512
+    ///
+    /// One connection has one request at a time, by HTTP/1.1: what a client sends behind it waits unread.
+    pub requests_per_owner: usize,
     /// Time to connect to the engine; 100ms to 10m, default 5s
     pub engine_connect: Duration,
     /// Time to the first byte of the engine's answer to an operation that does not wait; 1s to 1d, default 120s

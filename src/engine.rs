@@ -13,7 +13,9 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -237,6 +239,7 @@ impl Engine {
             };
             match connection.try_send_request(request).await {
                 Ok(response) => {
+                    framed_once(&response)?;
                     if again {
                         link.keep(connection);
                     }
@@ -288,6 +291,18 @@ fn headers(outgoing: &Outgoing, body: BodyKind, upgrades: bool) -> HeaderMap {
         }
     }
     headers
+}
+
+/// Refuses an answer whose end can be found in two ways
+fn framed_once<T>(response: &Response<T>) -> Result<(), EngineError> {
+    let headers = response.headers();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let once = match (codings.next(), codings.next()) {
+        (None, _) => headers.get_all(CONTENT_LENGTH).iter().count() <= 1,
+        (Some(one), None) => one.as_bytes().eq_ignore_ascii_case(b"chunked") && !headers.contains_key(CONTENT_LENGTH),
+        (Some(_), Some(_)) => false,
+    };
+    once.then_some(()).ok_or_else(|| EngineError::Broken("it framed its answer in two ways".to_owned()))
 }
 
 /// The innermost cause, which says most

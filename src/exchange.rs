@@ -3,6 +3,7 @@
 //! Route, read, look up facts, judge, record, forward, stream, record the end: `Exchange::run` is that line. Whatever
 //! stops it on the way becomes an answer of our own and a record.
 
+mod body;
 mod facts;
 mod head;
 mod load;
@@ -14,16 +15,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use jiff::Timestamp;
 use tokio::sync::watch;
-use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+pub use self::body::Room;
+use self::body::Whole;
 use self::facts::Found;
 use self::load::Load;
 pub use self::paths::{Ours, unseen};
@@ -40,6 +42,7 @@ use crate::engine::{Engine, EngineError, Link};
 use crate::policy::ask::{Ask, What};
 use crate::policy::judge::{Decision, Verdict, approve, judge_names, refused, refused_unseen};
 use crate::policy::{Mode, Policy};
+use crate::running::{Place, Running};
 use crate::stream::{Counters, Download, End, Rest, Upload, one_way, open, tunnel};
 
 /// What all exchanges of one listener share
@@ -57,6 +60,10 @@ pub struct Gate {
     pub audit: Arc<Audit>,
     /// Limits
     pub limits: Limits,
+    /// The requests that run, of all listeners
+    pub running: Arc<Running>,
+    /// Room for large bodies, of all listeners
+    pub room: Room,
     /// What no mount may give away
     pub ours: Arc<Ours>,
     /// Where host paths are pinned
@@ -88,6 +95,7 @@ struct Exchange {
     objects: Vec<ObjectLine>,
     verdict: Option<Verdict>,
     bytes: Arc<Counters>,
+    place: Option<Place>,
     end: Option<End>,
 }
 
@@ -108,25 +116,31 @@ impl Exchange {
             objects: Vec::new(),
             verdict: None,
             bytes: Arc::default(),
+            place: None,
             end: None,
         }
     }
 
     async fn run(&mut self, mut request: Request<Incoming>) -> Result<Response<Body>, Refused> {
         let gate = Arc::clone(&self.gate);
-        let upgrade = head::wants_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
+        let upgrade = head::wants_upgrade(&request).then(|| hyper::upgrade::on(&mut request));
         let (parts, body) = request.into_parts();
         let rest = if parts.headers.contains_key(EXPECT) { Rest::Left } else { Rest::Read };
         let body = Upload::new(body, Arc::clone(&self.bytes), rest);
 
         let call = head::read(&parts, gate.limits.target_bytes)?;
         self.operation = call.route.endpoint.name;
-        let version = match call.version {
+        let version = call.version;
+        self.api_version = version.as_ref().map(ToString::to_string);
+        let (operation, upload, _room) = self.read(call, body).await?;
+        // Not before: half a body holds up nobody but its own connection.
+        let limit = gate.limits.requests_per_owner;
+        self.place = Some(gate.running.enter(&gate.owner).ok_or(Refused::TooMany { limit })?);
+        let version = match version {
             Some(version) => version,
             None => gate.engine.version().await?,
         };
         self.api_version = Some(version.to_string());
-        let (operation, upload) = self.read(call, body).await?;
 
         self.objects = facts::named(&operation);
         if let Some(verdict) = refused_unseen(&self.policy, &operation) {
@@ -221,23 +235,13 @@ impl Exchange {
         Refused::Denied(message)
     }
 
-    /// Reads the operation; a stream is left for later
-    async fn read(&self, call: Call, body: Upload) -> Result<(Operation, Option<Upload>), Refused> {
+    /// Reads the operation; a stream is left for later, and a large body keeps its room
+    async fn read(&self, call: Call, body: Upload) -> Result<(Operation, Option<Upload>, Whole), Refused> {
         if call.route.endpoint.body == BodyKind::Stream {
-            return Ok((call.operation(&[])?, Some(body)));
+            return Ok((call.operation(&[])?, Some(body), Whole::default()));
         }
-        let limits = &self.gate.limits;
-        let limit = limits.body_bytes;
-        if body.size_hint().lower() > limit as u64 {
-            return Err(Refused::TooLarge { limit });
-        }
-        let collected = timeout(limits.body_time, Limited::new(body, limit).collect()).await;
-        let bytes = match collected.map_err(|_| Refused::TooSlow(limits.body_time))? {
-            Ok(collected) => collected.to_bytes(),
-            Err(error) if error.is::<LengthLimitError>() => return Err(Refused::TooLarge { limit }),
-            Err(_) => return Err(Refused::BodyBroken),
-        };
-        Ok((call.operation(&bytes)?, None))
+        let mut whole = body::read(body, &self.gate.limits, &self.gate.room).await?;
+        Ok((call.operation(&std::mem::take(&mut whole.bytes))?, None, whole))
     }
 
     /// Turns the engine's answer into ours; its last byte ends the exchange
@@ -315,7 +319,7 @@ impl Exchange {
         tracing::info!(id = self.id, operation = self.operation, status = status.as_u16(), reason = message, "refused");
         let response = answer::error(status, &message);
         // The rest of a body that was not read is no next request.
-        if matches!(refused, Refused::TooLarge { .. } | Refused::TooSlow(_) | Refused::BodyBroken) {
+        if matches!(refused, Refused::TooLarge { .. } | Refused::NoRoom | Refused::TooSlow(_) | Refused::BodyBroken) {
             answer::and_close(response)
         } else {
             response
@@ -349,9 +353,11 @@ impl Exchange {
         }
     }
 
-    fn end_line(&self) -> End {
-        let Self { gate, id, operation, begun, bytes, .. } = self;
-        End::new(Arc::clone(&gate.audit), id.clone(), Arc::clone(&gate.name), operation, *begun, Arc::clone(bytes))
+    /// The end keeps the place among the running until it is recorded
+    fn end_line(&mut self) -> End {
+        let Self { gate, id, operation, begun, bytes, place, .. } = self;
+        let (audit, name) = (Arc::clone(&gate.audit), Arc::clone(&gate.name));
+        End::new(audit, id.clone(), name, operation, *begun, Arc::clone(bytes), place.take())
     }
 }
 
@@ -377,18 +383,28 @@ fn next_id() -> String {
     format!("{:x}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Records what came on a connection and was no HTTP; hyper has answered it
-pub fn unreadable(gate: &Gate, caller: Caller, error: &hyper::Error) {
-    if !error.is_parse() && !error.is_parse_too_large() && !error.is_timeout() {
-        tracing::debug!(%error, listener = &*gate.name, "connection ended");
-        return;
-    }
-    let message = format!("sockwarden: the request was not understood: {error}");
+/// Records what came on a connection and was no request, and returns the answer where hyper has sent none
+///
+/// `begun` says whether a part of a head was read. A connection that ends between two requests is nobody's call.
+pub fn unreadable(gate: &Gate, caller: Caller, error: &hyper::Error, begun: bool) -> Option<Vec<u8>> {
+    let (refused, answered) = match error {
+        error if error.is_parse_version_h2() => (Refused::Http2, false),
+        error if error.is_parse_too_large() => (Refused::HeadTooLarge, true),
+        error if error.is_parse() => (Refused::NoHttp(error.to_string()), true),
+        error if error.is_timeout() && begun => (Refused::HeadTooSlow(gate.limits.head_time), false),
+        error if error.is_incomplete_message() && begun => (Refused::HeadBroken, false),
+        error => {
+            tracing::debug!(%error, listener = &*gate.name, "connection ended");
+            return None;
+        }
+    };
+    let id = next_id();
+    let (status, message) = (refused.status(), refused.message(&id));
     let policy = Arc::clone(&gate.policy.borrow());
     let line = Opened {
         time: Timestamp::now(),
         event: "request",
-        id: &next_id(),
+        id: &id,
         listener: &gate.name,
         caller,
         owner: &gate.owner,
@@ -401,10 +417,11 @@ pub fn unreadable(gate: &Gate, caller: Caller, error: &hyper::Error) {
         verdict: "error",
         asks: Vec::new(),
         changes: Vec::new(),
-        status: Some(StatusCode::BAD_REQUEST.as_u16()),
+        status: Some(status.as_u16()),
         message: Some(&message),
     };
     if let Err(error) = gate.audit.refused(&line) {
         tracing::error!(%error, "a refusal could not be recorded");
     }
+    (!answered).then(|| answer::last_words(status, &message))
 }

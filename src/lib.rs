@@ -15,5 +15,6 @@ pub mod hangup;
 pub mod log;
 pub mod mount;
 pub mod policy;
+pub mod running;
 pub mod server;
 pub mod stream;

@@ -14,7 +14,8 @@ use crate::audit::Audit;
 use crate::audit::file::AuditFile;
 use crate::config::{Config, DEFAULT_PATH, Listener, PolicyRef};
 use crate::engine::Engine;
-use crate::exchange::{Gate, Ours, Pins, unseen};
+use crate::exchange::{Gate, Ours, Pins, Room, unseen};
+use crate::running::Running;
 use crate::server::policies::{LOOK, Policies, PolicyError};
 use crate::server::socket::{Claim, SocketError};
 
@@ -103,6 +104,8 @@ impl Server {
         let (ending, ended) = watch::channel(false);
         let (connections, tunnels) = (TaskTracker::new(), TaskTracker::new());
         let all = Arc::new(Semaphore::new(limits.connections));
+        let running = Arc::new(Running::new(limits.requests_per_owner));
+        let room = Room::new(limits);
         let ours = Arc::new(ours(&config));
         let pins = Arc::new(Pins::new(config.pins.clone()));
         tell_of_sight(&config, &policies);
@@ -117,6 +120,8 @@ impl Server {
                 engine: Arc::clone(&engine),
                 audit: Arc::clone(&audit),
                 limits: limits.clone(),
+                running: Arc::clone(&running),
+                room: room.clone(),
                 ours: Arc::clone(&ours),
                 pins: Arc::clone(&pins),
                 tunnels: tunnels.clone(),

@@ -19,6 +19,7 @@ use tokio::net::UnixStream;
 use crate::audit::Audit;
 use crate::audit::record::{Ended, Outcome, millis};
 use crate::hangup::Hangup;
+use crate::running::Place;
 
 /// The end of an exchange: writes the last line of its record when it is dropped
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub struct End {
     status: Option<u16>,
     outcome: Outcome,
     bytes: Arc<Counters>,
+    _place: Option<Place>,
 }
 
 /// Bytes each way, after the heads
@@ -43,7 +45,7 @@ pub struct Counters {
 }
 
 impl End {
-    /// The end of the exchange `id`, which began at `begun`
+    /// The end of the exchange `id`, which began at `begun` and runs in `place`
     pub fn new(
         audit: Arc<Audit>,
         id: String,
@@ -51,8 +53,10 @@ impl End {
         operation: &'static str,
         begun: Instant,
         bytes: Arc<Counters>,
+        place: Option<Place>,
     ) -> Self {
-        Self { audit, id, listener, operation, begun, status: None, outcome: Outcome::Abandoned, bytes }
+        let (status, outcome) = (None, Outcome::Abandoned);
+        Self { audit, id, listener, operation, begun, status, outcome, bytes, _place: place }
     }
 
     /// Remembers the status that is answered
@@ -73,7 +77,7 @@ impl End {
 
 impl Drop for End {
     fn drop(&mut self) {
-        let Self { audit, id, listener, operation, begun, status, outcome, bytes } = self;
+        let Self { audit, id, listener, operation, begun, status, outcome, bytes, _place } = self;
         let line = Ended {
             time: Timestamp::now(),
             event: "end",

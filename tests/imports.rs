@@ -19,11 +19,11 @@ use std::path::{Path, PathBuf};
 const TABLE: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["config", "log", "policy", "server"]),
-    ("server", &["audit", "config", "engine", "exchange", "hangup", "policy"]),
-    ("exchange", &["answer", "api", "audit", "config", "engine", "mount", "policy", "stream"]),
+    ("server", &["answer", "audit", "config", "engine", "exchange", "hangup", "policy", "running"]),
+    ("exchange", &["answer", "api", "audit", "config", "engine", "mount", "policy", "running", "stream"]),
     // The body of what is sent is that of what is answered: `answer::Body`.
     ("engine", &["answer", "api", "audit", "policy"]),
-    ("stream", &["answer", "audit", "hangup"]),
+    ("stream", &["answer", "audit", "hangup", "running"]),
     // A refusal wraps the engine's error, which alone decides its status.
     ("answer", &["api", "engine", "policy"]),
     ("config", &["audit"]),
@@ -33,6 +33,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("policy", &["api"]),
     ("api", &[]),
     ("hangup", &[]),
+    ("running", &[]),
 ];
 
 /// Words that pure modules do not contain

@@ -142,8 +142,8 @@ impl From<written::Limits> for Limits {
     fn from(written: written::Limits) -> Self {
         #[rustfmt::skip]
         let written::Limits {
-            header_bytes, headers, target_bytes, body_bytes, head_time, body_time, connections, connections_per_listener,
-            engine_connect, engine_answer, idle, grace,
+            header_bytes, headers, target_bytes, body_bytes, bodies_bytes, head_time, body_time, connections,
+            connections_per_listener, requests_per_owner, engine_connect, engine_answer, idle, grace,
         } = written;
         let seconds = Duration::from_secs;
         Self {
@@ -151,10 +151,12 @@ impl From<written::Limits> for Limits {
             headers: headers.map_or(100, |count| count.0.0 as usize),
             target_bytes: target_bytes.map_or(16 << 10, |size| size.0.0 as usize),
             body_bytes: body_bytes.map_or(4 << 20, |size| size.0.0 as usize),
+            bodies_bytes: bodies_bytes.map_or(64 << 20, |size| size.0.0 as usize),
             head_time: head_time.map_or(seconds(30), |time| time.0.0),
             body_time: body_time.map_or(seconds(60), |time| time.0.0),
             connections: connections.map_or(8192, |count| count.0.0 as usize),
             connections_per_listener: connections_per_listener.map_or(8192, |count| count.0.0 as usize),
+            requests_per_owner: requests_per_owner.map_or(512, |count| count.0.0 as usize),
             engine_connect: engine_connect.map_or(seconds(5), |time| time.0.0),
             engine_answer: engine_answer.map_or(seconds(120), |time| time.0.0),
             idle: idle.and_then(|idle| idle.0.0).map(|time| time.0),

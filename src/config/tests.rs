@@ -55,10 +55,12 @@ fn without_a_file_everything_has_a_default() {
         headers: 100,
         target_bytes: 16384,
         body_bytes: 4194304,
+        bodies_bytes: 67108864,
         head_time: Duration::from_secs(30),
         body_time: Duration::from_secs(60),
         connections: 8192,
         connections_per_listener: 8192,
+        requests_per_owner: 512,
         engine_connect: Duration::from_secs(5),
         engine_answer: Duration::from_secs(120),
         idle: None,
@@ -183,10 +185,12 @@ fn every_limit_is_read() {
         headers = 10
         target_bytes = '1KiB'
         body_bytes = '64KiB'
+        bodies_bytes = '1MiB'
         head_time = '1s'
         body_time = '2s'
         connections = 1
         connections_per_listener = 2
+        requests_per_owner = 3
         engine_connect = '100ms'
         engine_answer = '3s'
         idle = '4s'
@@ -197,10 +201,12 @@ fn every_limit_is_read() {
         headers: 10,
         target_bytes: 1024,
         body_bytes: 65536,
+        bodies_bytes: 1048576,
         head_time: Duration::from_secs(1),
         body_time: Duration::from_secs(2),
         connections: 1,
         connections_per_listener: 2,
+        requests_per_owner: 3,
         engine_connect: Duration::from_millis(100),
         engine_answer: Duration::from_secs(3),
         idle: Some(Duration::from_secs(4)),

@@ -1,9 +1,11 @@
 //! The head of a request: what of it is read, and what makes it unreadable.
 
 use hyper::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use hyper::http::request::Parts;
+use hyper::{Request, Version};
 
 use crate::answer::Refused;
 use crate::api::call::Call;
@@ -21,7 +23,7 @@ pub fn read(parts: &Parts, target_bytes: usize) -> Result<Call, Refused> {
     if uri.path_and_query().is_some_and(|target| target.as_str().len() > target_bytes) {
         return Err(Refused::TargetTooLong { limit: target_bytes });
     }
-    for name in [CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING, AUTH, CONFIG] {
+    for name in [CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING, AUTH, CONFIG] {
         if headers.get_all(name).iter().count() > 1 {
             return Err(Refused::Header("a header that may stand once stands several times"));
         }
@@ -40,6 +42,9 @@ pub fn read(parts: &Parts, target_bytes: usize) -> Result<Call, Refused> {
     if text(headers, TRANSFER_ENCODING)?.is_some_and(|coding| !coding.eq_ignore_ascii_case("chunked")) {
         return Err(Refused::Header("the only Transfer-Encoding is `chunked`"));
     }
+    if text(headers, EXPECT)?.is_some_and(|expected| !expected.eq_ignore_ascii_case("100-continue")) {
+        return Err(Refused::Header("the only expectation that can be met is `100-continue`"));
+    }
     if text(headers, CONTENT_ENCODING)?.is_some_and(|encoding| !matches!(encoding.as_str(), "" | "identity")) {
         return Err(Refused::Header("the engine decodes no Content-Encoding; send the body as it is"));
     }
@@ -47,8 +52,10 @@ pub fn read(parts: &Parts, target_bytes: usize) -> Result<Call, Refused> {
 }
 
 /// Whether the client is ready to leave HTTP; the engine too looks at the header's presence only
-pub fn wants_upgrade(headers: &HeaderMap) -> bool {
-    headers.contains_key(UPGRADE)
+///
+/// HTTP/1.0 knows no 101: such a client gets the output as a body.
+pub fn wants_upgrade<T>(request: &Request<T>) -> bool {
+    request.version() == Version::HTTP_11 && request.headers().contains_key(UPGRADE)
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<String>, Refused> {

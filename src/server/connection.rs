@@ -1,6 +1,8 @@
 //! One connection: HTTP/1.1 as hyper reads it, each request an exchange.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -9,6 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
+use crate::answer::too_many_connections;
 use crate::audit::record::Caller;
 use crate::engine::Link;
 use crate::exchange::{Gate, exchange, unreadable};
@@ -23,15 +26,17 @@ pub async fn serve(gate: Arc<Gate>, stream: UnixStream, mut ending: watch::Recei
             return;
         }
     };
+    let asked = Arc::new(AtomicBool::new(false));
     let service = {
-        let (gate, link) = (Arc::clone(&gate), Arc::new(Link::default()));
+        let (gate, link, asked) = (Arc::clone(&gate), Arc::new(Link::default()), Arc::clone(&asked));
         service_fn(move |request| {
+            asked.store(true, Ordering::Relaxed);
             let exchange = exchange(Arc::clone(&gate), Arc::clone(&link), caller, request);
             async move { Ok::<_, std::convert::Infallible>(exchange.await) }
         })
     };
     let limits = &gate.limits;
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         // Whoever only stopped sending still wants the answer; who is gone is seen by the hang-up.
         .half_close(true)
         .timer(TokioTimer::new())
@@ -40,32 +45,33 @@ pub async fn serve(gate: Arc<Gate>, stream: UnixStream, mut ending: watch::Recei
         .max_buf_size(limits.header_bytes)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    tokio::pin!(connection);
     let mut ending_seen = false;
-    loop {
+    let served = loop {
         tokio::select! {
-            served = &mut connection => {
-                if let Err(error) = served {
-                    unreadable(&gate, caller, &error);
-                }
-                return;
-            }
+            served = &mut connection => break served,
             () = hangup.wait() => return,
             _ = ending.wait_for(|ending| *ending), if !ending_seen => {
                 ending_seen = true;
-                connection.as_mut().graceful_shutdown();
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
         }
+    };
+    let (Err(error), Some(parts)) = (served, connection.into_parts()) else { return };
+    let words = unreadable(&gate, caller, &error, !parts.read_buf.is_empty());
+    // Behind an earlier answer, which may still be on its way, nothing may be written.
+    if let Some(words) = words.filter(|_| !asked.load(Ordering::Relaxed)) {
+        say(parts.io.into_inner(), &words).await;
     }
 }
 
 /// Tells a client that there are too many already
-pub async fn turn_away(mut stream: UnixStream) {
-    const BODY: &str = "{\"message\":\"sockwarden: too many connections (`connections` in `[limits]`)\"}\n";
-    let head = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nConnection: close\r\n";
-    let answer = format!("{head}Content-Length: {}\r\n\r\n{BODY}", BODY.len());
-    // Whoever does not listen is not waited for.
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(1), stream.write_all(answer.as_bytes())).await;
+pub async fn turn_away(stream: UnixStream) {
+    say(stream, &too_many_connections()).await;
+}
+
+/// Writes the last words of a connection; whoever does not listen is not waited for
+async fn say(mut stream: UnixStream, words: &[u8]) {
+    let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(words)).await;
 }
 
 /// Who is on the other end, as the kernel says

@@ -42,8 +42,12 @@ fn what_is_no_http_is_refused_and_ends_the_connection() {
         assert!([400, 431].contains(&answer.status()), "{:?} {answer:?}", &bytes[..bytes.len().min(200)]);
         client.closed();
     }
-    // HTTP/2 gets no answer, as none of HTTP/1 would be understood.
-    proxy.connect().send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").closed();
+    // HTTP/2 is told in HTTP/1, which curl and a human understand.
+    let mut client = proxy.connect();
+    let answer = client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").message();
+    assert_eq!(answer.status(), 505, "{answer:?}");
+    assert!(answer.said().starts_with("sockwarden: HTTP/2 is not spoken here; speak HTTP/1.1 [record "), "{answer:?}");
+    client.closed();
     engine.has_heard_nothing();
     let left = proxy.stop();
     assert_eq!(left.records.len(), 21, "each left a record: {}", left.audit);
@@ -191,13 +195,45 @@ fn http_1_0_is_answered_and_closed() {
 }
 
 #[test]
-fn a_client_that_sends_no_whole_head_is_let_go_in_time() {
+fn a_client_that_sends_no_whole_head_is_told_so_in_time_and_an_idle_one_is_let_go() {
     let engine = Engine::start();
     let proxy = Proxy::with_config(&engine, "[limits]\nhead_time = \"1s\"\n");
-    let mut client = proxy.connect();
-    client.send("GET /v1.41/info HTTP/1.1\r\nHost: x\r\n");
-    client.rest();
+    let (mut half, mut idle, mut between) = (proxy.connect(), proxy.connect(), proxy.connect());
+    half.send("GET /v1.41/info HTTP/1.1\r\nHost: x\r\n");
+    between.send(plain("POST", "/v1.41/swarm/init"));
+    assert_eq!(between.message().status(), 403);
+    let answer = half.message();
+    assert_eq!(answer.status(), 408, "{answer:?}");
+    assert!(answer.said().contains("did not arrive within 1s (`head_time` in `[limits]`)"), "{answer:?}");
+    // Between two requests nobody waits for an answer, and one that came would be taken for the next one's.
+    half.closed();
+    idle.closed();
+    between.closed();
+    // Behind an answer, half a head is closed upon likewise.
+    let mut second = proxy.connect();
+    second.send(plain("POST", "/v1.41/swarm/init"));
+    assert_eq!(second.message().status(), 403);
+    second.send("GET /v1.41/info").closed();
     engine.has_heard_nothing();
+    let left = proxy.stop();
+    let statuses: Vec<u64> = left.records.iter().map(|line| line["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses, [403, 408, 403, 408], "{}", left.audit);
+}
+
+#[test]
+fn a_client_that_stops_in_the_middle_of_a_head_is_told_so() {
+    let engine = Engine::start();
+    let proxy = Proxy::start(&engine);
+    for half in ["G", "GET /v1.41/info HTTP/1.1\r\n", "GET /v1.41/info HTTP/1.1\r\nHost: x\r\n"] {
+        let mut client = proxy.connect();
+        let answer = client.send(half).finish().message();
+        assert_eq!(answer.status(), 400, "{half:?} {answer:?}");
+        assert!(answer.said().contains("ended in the middle of its head"), "{answer:?}");
+    }
+    proxy.connect().finish().closed();
+    engine.has_heard_nothing();
+    let left = proxy.stop();
+    assert_eq!(left.records.len(), 3, "each half left a record, nothing left none: {}", left.audit);
 }
 
 #[test]

@@ -18,10 +18,12 @@ mod proxy;
 
 mod body;
 mod closed;
+mod crowd;
 mod failure;
 mod framing;
 mod header;
 mod hijack;
+mod limits;
 mod link;
 mod record;
 mod serving;

@@ -1,0 +1,147 @@
+//! A crowd that holds thousands of connections and sends little or nothing: everybody else goes on as before.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::peer::Peer;
+use crate::proxy::{Proxy, Setup, plain};
+
+/// Connections of the crowd
+const CROWD: usize = 5000;
+/// What the test itself opens: the crowd's end of each connection, and a little
+const FILES: u64 = CROWD as u64 + 500;
+/// Resident memory of the proxy with the whole crowd, in KiB: 32 KiB a connection without optimisation, and itself
+const BOUND: u64 = 32 * CROWD as u64 + (32 << 10);
+/// Times below this are noise of a busy machine
+const FLOOR: Duration = Duration::from_micros(500);
+/// Measurements of one kind; the best one counts
+const ROUNDS: usize = 8;
+/// Calls of one measurement; their median counts
+const CALLS: usize = 25;
+
+/// An engine that answers everything at once
+fn prompt_engine(socket: &Path) {
+    let listener = UnixListener::bind(socket).unwrap();
+    // Ends with the test's process.
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut request = Vec::new();
+                let mut piece = [0; 4096];
+                while let Ok(length @ 1..) = stream.read(&mut piece) {
+                    request.extend_from_slice(&piece[..length]);
+                    if request.ends_with(b"\r\n\r\n") {
+                        request.clear();
+                        let head = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\n";
+                        let answer = format!("{head}Content-Length: 2\r\n\r\n[]");
+                        if stream.write_all(answer.as_bytes()).is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// What `docker ps` does: a connection, a ping, a list
+fn docker_ps(socket: &Path) -> Duration {
+    let began = Instant::now();
+    let mut client = Peer::of(UnixStream::connect(socket).unwrap());
+    for request in [plain("GET", "/_ping"), plain("GET", "/v1.41/containers/json")] {
+        let answer = client.send(request).message();
+        assert_eq!((answer.status(), answer.text().as_str()), (200, "[]"), "{answer:?}");
+    }
+    began.elapsed()
+}
+
+/// The median of some calls
+fn measured(socket: &Path) -> Duration {
+    let mut times: Vec<Duration> = (0..CALLS).map(|_| docker_ps(socket)).collect();
+    times.sort();
+    times[CALLS / 2]
+}
+
+/// Every kind of guest that takes a seat and orders nothing
+fn guest(socket: &Path, number: usize) -> UnixStream {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    let words: &[u8] = match number % 5 {
+        0 => b"",
+        1 => b"GET /v1.41/containers/json HTTP/1.1\r\nHost: x\r\n",
+        2 => b"POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+        3 => b"POST /v1.41/containers/create HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+        _ => b"G",
+    };
+    stream.write_all(words).unwrap();
+    stream
+}
+
+/// Sends a byte of a head on each of some connections over and over, and opens another for each that is closed
+fn slowloris(socket: PathBuf, enough: Arc<AtomicBool>) -> thread::JoinHandle<usize> {
+    thread::spawn(move || {
+        let connect = || {
+            let mut stream = UnixStream::connect(&socket).unwrap();
+            stream.write_all(b"GET /v1.41/containers/json HTTP/1.1\r\nHost: x\r\nX-Slow: ").unwrap();
+            stream
+        };
+        let mut streams: Vec<UnixStream> = (0..200).map(|_| connect()).collect();
+        let mut sent = 0;
+        while !enough.load(Ordering::Relaxed) {
+            for stream in &mut streams {
+                match stream.write_all(b"a") {
+                    Ok(()) => sent += 1,
+                    Err(_) => *stream = connect(),
+                }
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        sent
+    })
+}
+
+fn allow_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let enough = |limit: Option<u64>, files| limit.is_none_or(|limit| limit >= files);
+    // The proxy needs two for each connection and inherits our limit.
+    assert!(enough(maximum, 2 * FILES), "this test needs {} open files, and {maximum:?} are allowed", 2 * FILES);
+    if !enough(current, 2 * FILES) {
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    }
+}
+
+#[test]
+fn docker_ps_is_as_fast_as_ever_beside_five_thousand_idle_connections_and_a_slowloris() {
+    allow_files();
+    let place = tempfile::tempdir().unwrap();
+    let engine = place.path().join("engine.sock");
+    prompt_engine(&engine);
+    let proxy = Proxy::at(&engine, tempfile::tempdir().unwrap(), Setup::default());
+
+    let usual = (0..ROUNDS).map(|_| measured(&proxy.socket)).min().unwrap();
+    let crowd: Vec<UnixStream> = (0..CROWD).map(|number| guest(&proxy.socket, number)).collect();
+    let enough = Arc::new(AtomicBool::new(false));
+    let slow = slowloris(proxy.socket.clone(), Arc::clone(&enough));
+    let mut crowded = Vec::new();
+    while crowded.len() < ROUNDS && crowded.iter().min().is_none_or(|best| *best > 2 * usual) {
+        crowded.push(measured(&proxy.socket));
+    }
+    let memory = proxy.peak_memory();
+    enough.store(true, Ordering::Relaxed);
+    assert!(slow.join().unwrap() >= 200, "the slowloris did not get to send");
+    // Nobody was shut out to make this easy.
+    for (number, mut stream) in crowd.iter().enumerate() {
+        stream.set_nonblocking(true).unwrap();
+        let still_open = stream.read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        assert!(still_open, "guest {number} was shown out");
+    }
+    let best = crowded.iter().min().unwrap();
+    assert!(*best <= (2 * usual).max(FLOOR), "usually {usual:?}, in a crowd {crowded:?}");
+    assert!(memory < BOUND, "{memory} KiB for {CROWD} connections");
+}
