@@ -296,11 +296,15 @@ fn headers(outgoing: &Outgoing, body: BodyKind, upgrades: bool) -> HeaderMap {
 /// Refuses an answer whose end can be found in two ways
 fn framed_once<T>(response: &Response<T>) -> Result<(), EngineError> {
     let headers = response.headers();
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let once = match (codings.next(), codings.next()) {
-        (None, _) => headers.get_all(CONTENT_LENGTH).iter().count() <= 1,
-        (Some(one), None) => one.as_bytes().eq_ignore_ascii_case(b"chunked") && !headers.contains_key(CONTENT_LENGTH),
-        (Some(_), Some(_)) => false,
+    let only = |name| {
+        let mut values = headers.get_all(name).iter();
+        (values.next(), values.next().is_some())
+    };
+    let once = match (only(TRANSFER_ENCODING), only(CONTENT_LENGTH)) {
+        ((None, _), (None, _)) => true,
+        ((None, _), (Some(length), again)) => !again && length.as_bytes().iter().all(u8::is_ascii_digit),
+        ((Some(coding), again), (None, _)) => !again && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        ((Some(_), _), (Some(_), _)) => false,
     };
     once.then_some(()).ok_or_else(|| EngineError::Broken("it framed its answer in two ways".to_owned()))
 }

@@ -318,11 +318,14 @@ impl Exchange {
         }
         tracing::info!(id = self.id, operation = self.operation, status = status.as_u16(), reason = message, "refused");
         let response = answer::error(status, &message);
-        // The rest of a body that was not read is no next request.
-        if matches!(refused, Refused::TooLarge { .. } | Refused::NoRoom | Refused::TooSlow(_) | Refused::BodyBroken) {
-            answer::and_close(response)
-        } else {
-            response
+        // The rest of a body that was not read is no next request, nor is what follows a head with two readings.
+        match refused {
+            Refused::Header(_)
+            | Refused::TooLarge { .. }
+            | Refused::NoRoom
+            | Refused::TooSlow(_)
+            | Refused::BodyBroken => answer::and_close(response),
+            _ => response,
         }
     }
 

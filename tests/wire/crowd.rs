@@ -1,7 +1,7 @@
 //! A crowd that holds thousands of connections and sends little or nothing: everybody else goes on as before.
 
 use std::io::{Read as _, Write as _};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::peer::Peer;
+use crate::prompt::Prompt;
 use crate::proxy::{Proxy, Setup, plain};
 
 /// Connections of the crowd
@@ -25,31 +26,6 @@ const FLOOR: Duration = Duration::from_micros(500);
 const ROUNDS: usize = 8;
 /// Calls of one measurement; their median counts
 const CALLS: usize = 25;
-
-/// An engine that answers everything at once
-fn prompt_engine(socket: &Path) {
-    let listener = UnixListener::bind(socket).unwrap();
-    // Ends with the test's process.
-    thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            thread::spawn(move || {
-                let mut request = Vec::new();
-                let mut piece = [0; 4096];
-                while let Ok(length @ 1..) = stream.read(&mut piece) {
-                    request.extend_from_slice(&piece[..length]);
-                    if request.ends_with(b"\r\n\r\n") {
-                        request.clear();
-                        let head = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\n";
-                        let answer = format!("{head}Content-Length: 2\r\n\r\n[]");
-                        if stream.write_all(answer.as_bytes()).is_err() {
-                            return;
-                        }
-                    }
-                }
-            });
-        }
-    });
-}
 
 /// What `docker ps` does: a connection, a ping, a list
 fn docker_ps(socket: &Path) -> Duration {
@@ -119,10 +95,8 @@ fn allow_files() {
 #[test]
 fn docker_ps_is_as_fast_as_ever_beside_five_thousand_idle_connections_and_a_slowloris() {
     allow_files();
-    let place = tempfile::tempdir().unwrap();
-    let engine = place.path().join("engine.sock");
-    prompt_engine(&engine);
-    let proxy = Proxy::at(&engine, tempfile::tempdir().unwrap(), Setup::default());
+    let engine = Prompt::start();
+    let proxy = Proxy::at(engine.socket(), tempfile::tempdir().unwrap(), Setup::default());
 
     let usual = (0..ROUNDS).map(|_| measured(&proxy.socket)).min().unwrap();
     let crowd: Vec<UnixStream> = (0..CROWD).map(|number| guest(&proxy.socket, number)).collect();

@@ -14,8 +14,10 @@
 
 mod engine;
 mod peer;
+mod prompt;
 mod proxy;
 
+mod answers;
 mod body;
 mod closed;
 mod crowd;
@@ -29,4 +31,5 @@ mod record;
 mod serving;
 mod stream;
 mod target;
+mod twice;
 mod version;

@@ -1,0 +1,76 @@
+//! An engine that answers everything at once with `[]` and remembers what it heard, for tests of many requests.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use tempfile::TempDir;
+
+/// A socket in the engine's place
+pub struct Prompt {
+    socket: PathBuf,
+    heard: Arc<Mutex<Vec<String>>>,
+    _directory: TempDir,
+}
+
+impl Prompt {
+    pub fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("engine.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let heard = Arc::<Mutex<Vec<String>>>::default();
+        let ours = Arc::clone(&heard);
+        // Ends with the test's process.
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let heard = Arc::clone(&ours);
+                thread::spawn(move || serve(stream, &heard));
+            }
+        });
+        Self { socket, heard, _directory: directory }
+    }
+
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// What it heard since it was asked last, one text a request
+    pub fn heard(&self) -> Vec<String> {
+        std::mem::take(&mut *self.heard.lock().unwrap())
+    }
+}
+
+/// Reads requests as they come; one that is not framed as it must be is heard as it is, and ends the connection
+fn serve(mut stream: UnixStream, heard: &Mutex<Vec<String>>) {
+    let (mut unread, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        while let Some(length) = whole(&unread) {
+            let request: Vec<u8> = unread.drain(..length).collect();
+            heard.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
+            let head = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\n";
+            if stream.write_all(format!("{head}Content-Length: 2\r\n\r\n[]").as_bytes()).is_err() {
+                return;
+            }
+        }
+        match stream.read(&mut piece) {
+            Ok(length @ 1..) => unread.extend_from_slice(&piece[..length]),
+            _ if unread.is_empty() => return,
+            _ => return heard.lock().unwrap().push(String::from_utf8_lossy(&unread).into_owned()),
+        }
+    }
+}
+
+/// Length of the first request, once it has come
+fn whole(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
+    let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    if value("transfer-encoding:") == Some("chunked") {
+        let end = bytes[head..].windows(5).position(|window| window == b"0\r\n\r\n")?;
+        return Some(head + end + 5);
+    }
+    let length = value("content-length:").map_or(0, |length| length.parse().unwrap());
+    (bytes.len() >= head + length).then_some(head + length)
+}
