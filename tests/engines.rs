@@ -78,4 +78,5 @@ families! {
     images,
     closed,
     smuggling,
+    paths,
 }

@@ -60,7 +60,7 @@ fn what_is_not_one_json_document_is_refused() {
     let engine = Engine::start();
     let proxy = Proxy::start(&engine);
     let deep = [vec![b'['; 40], vec![b']'; 40]].concat();
-    let cases: [&[u8]; 16] = [
+    let cases: [&[u8]; 24] = [
         b"{",
         b"{}{}",
         b"{} x",
@@ -76,6 +76,14 @@ fn what_is_not_one_json_document_is_refused() {
         b"\xff\xfe{\0}\0",
         b" ",
         b"{\"HostConfig\":{\"Memory\":01}}",
+        b"{\"HostConfig\":{\"Memory\":NaN}}",
+        b"{\"HostConfig\":{\"Memory\":Infinity}}",
+        b"{\"HostConfig\":{\"Memory\":.5}}",
+        b"{\"HostConfig\":{\"Memory\":0x10}}",
+        b"{\"HostConfig\":{\"Privileged\":True}}",
+        b"{Image:\"a\"}",
+        b"{\"Image\":\"\\x61\"}",
+        b"{\"Image\":\"a\"}\x1a",
         &deep,
     ];
     for body in cases {
@@ -107,6 +115,26 @@ fn a_body_beyond_the_limit_is_refused_before_and_while_it_comes() {
 
     let heard = proxy.passes(&engine, json("POST", CREATE, padded(65_536)));
     assert_eq!(heard.text(), r#"{"Image":"a"}"#);
+}
+
+#[test]
+fn blanks_and_escapes_in_a_body_hide_nothing() {
+    let engine = Engine::start();
+    let proxy =
+        Proxy::with_policy(&engine, "version = 1\nname = \"x\"\nallow = [\"container\"]\n[images]\nallow = [\"**\"]\n");
+    let letters: String = "Privileged".chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect();
+    for body in [
+        "{\"HostConfig\" : { \"Privileged\" : true } }".to_owned(),
+        "\r\n\t {\r\n\t\"HostConfig\"\r\n\t:\r\n\t{\r\n\t\"Privileged\"\n\n\n:\n\n\ntrue\r\n\t}\r\n\t}\r\n\t"
+            .to_owned(),
+        format!("{{\"HostConfig\":{{\"{letters}\":true}}}}"),
+        format!("{{\"HostConfig\":{{\"{}\":true}}}}", letters.to_uppercase().replace("\\U", "\\u")),
+        "{\"\\u0048ostConfig\":{\"Privi\\u006ceged\":true}}".to_owned(),
+    ] {
+        let answer = proxy.refuses(&engine, json("POST", CREATE, &body));
+        assert_eq!(answer.status(), 403, "{body} {answer:?}");
+        assert!(answer.said().contains("HostConfig.Privileged"), "{body} {answer:?}");
+    }
 }
 
 #[test]

@@ -266,6 +266,55 @@ fn a_refused_attach_is_an_ordinary_answer() {
 }
 
 #[test]
+fn streams_that_end_early_leave_no_descriptor_and_no_task_behind() {
+    let engine = Engine::start();
+    let proxy = Proxy::start(&engine);
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", proxy.child.id())).unwrap().count();
+    let round = |number: usize| {
+        let (mut client, mut there) = attached(&engine, &proxy);
+        match number % 6 {
+            0 => drop(client),
+            1 => drop(there),
+            2 => drop((client, there)),
+            3 => {
+                client.finish();
+                there.finish();
+                client.rest();
+                there.rest();
+            }
+            4 => {
+                client.send("half").finish();
+                there.rest();
+                drop(there);
+                client.rest();
+            }
+            _ => {
+                there.send("half").finish();
+                client.rest();
+                drop(client);
+                there.rest();
+            }
+        }
+    };
+    (0..6).for_each(round);
+    // What is closed is seen to be closed a moment later.
+    let settled = |most: usize| {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while open() > most {
+            assert!(std::time::Instant::now() < end, "{} descriptors, and {most} before", open());
+            thread::sleep(std::time::Duration::from_millis(5));
+        }
+    };
+    let idle = Proxy::start(&engine);
+    let few = std::fs::read_dir(format!("/proc/{}/fd", idle.child.id())).unwrap().count() + 2;
+    settled(few);
+    (0..60).for_each(round);
+    settled(few);
+    let left = proxy.stop();
+    assert_eq!((left.events("request").len(), left.events("end").len()), (66, 66), "{}", left.audit);
+}
+
+#[test]
 fn a_silent_tunnel_is_cut_when_the_limit_says_so() {
     let engine = Engine::start();
     let proxy = Proxy::with_config(&engine, "[limits]\nidle = \"1s\"\n");

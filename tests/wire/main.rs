@@ -14,6 +14,7 @@
 
 mod engine;
 mod peer;
+mod policy;
 mod prompt;
 mod proxy;
 

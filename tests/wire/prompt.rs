@@ -1,4 +1,4 @@
-//! An engine that answers everything at once with `[]` and remembers what it heard, for tests of many requests.
+//! An engine that answers everything at once and remembers what it heard, for tests of many requests.
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -16,17 +16,23 @@ pub struct Prompt {
 }
 
 impl Prompt {
+    /// Says `[]` to everything
     pub fn start() -> Self {
+        Self::saying(|_| "[]".to_owned())
+    }
+
+    /// Says what is made of each request; an empty text is a 404
+    pub fn saying(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("engine.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         let heard = Arc::<Mutex<Vec<String>>>::default();
-        let ours = Arc::clone(&heard);
+        let (ours, answer) = (Arc::clone(&heard), Arc::new(answer));
         // Ends with the test's process.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let heard = Arc::clone(&ours);
-                thread::spawn(move || serve(stream, &heard));
+                let (heard, answer) = (Arc::clone(&ours), Arc::clone(&answer));
+                thread::spawn(move || serve(stream, &heard, &*answer));
             }
         });
         Self { socket, heard, _directory: directory }
@@ -43,14 +49,20 @@ impl Prompt {
 }
 
 /// Reads requests as they come; one that is not framed as it must be is heard as it is, and ends the connection
-fn serve(mut stream: UnixStream, heard: &Mutex<Vec<String>>) {
+fn serve(mut stream: UnixStream, heard: &Mutex<Vec<String>>, answer: &dyn Fn(&str) -> String) {
     let (mut unread, mut piece) = (Vec::new(), [0; 4096]);
     loop {
         while let Some(length) = whole(&unread) {
             let request: Vec<u8> = unread.drain(..length).collect();
-            heard.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
-            let head = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\n";
-            if stream.write_all(format!("{head}Content-Length: 2\r\n\r\n[]").as_bytes()).is_err() {
+            let request = String::from_utf8_lossy(&request).into_owned();
+            let body = answer(&request);
+            heard.lock().unwrap().push(request);
+            let (status, body) = match body.as_str() {
+                "" => ("404 Not Found", "{\"message\":\"No such thing\"}"),
+                body => ("200 OK", body),
+            };
+            let head = format!("HTTP/1.1 {status}\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\n");
+            if stream.write_all(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).is_err() {
                 return;
             }
         }

@@ -139,9 +139,12 @@ fn a_target_beyond_the_limit_is_refused() {
 fn a_body_where_none_belongs_is_refused() {
     let engine = Engine::start();
     let proxy = Proxy::start(&engine);
-    for (method, target) in
-        [("GET", "/v1.41/info"), ("DELETE", "/v1.41/containers/x"), ("POST", "/v1.41/containers/x/stop")]
-    {
+    for (method, target) in [
+        ("GET", "/v1.41/info"),
+        ("DELETE", "/v1.41/containers/x"),
+        ("POST", "/v1.41/containers/x/stop"),
+        ("GET", "/_ping"),
+    ] {
         let answer = proxy.refuses(&engine, json(method, target, r#"{"HostConfig":{"Privileged":true}}"#));
         assert_eq!(answer.status(), 400, "{target} {answer:?}");
         assert!(answer.said().contains("takes no body"), "{answer:?}");
