@@ -52,10 +52,10 @@ impl Stage {
 
     /// `{image}`, `{image_id}` and `{foreign_image}`: an image that nothing else uses, so that all that comes of it is found
     ///
-    /// Its containers inherit its label.
+    /// Its containers inherit its labels; the one that names an owner must never be believed.
     pub fn image(&mut self) {
         let seed = format!("{}seed", self.prefix);
-        let body = json!({"Image": "busybox:test", "Cmd": ["sleep", "1000"], "Labels": {"swt": self.prefix}});
+        let body = json!({"Image": "busybox:test", "Cmd": ["sleep", "1000"], "Labels": {"swt": self.prefix, "sockwarden.owner": "root"}});
         self.made("POST", &format!("/containers/create?name={seed}"), &body);
         let target = format!("/commit?container={seed}&repo={}image&tag=1", self.prefix);
         let made = self.made("POST", &target, &json!({}));

@@ -253,6 +253,22 @@ fn a_client_that_asks_for_no_upgrade_gets_the_output_as_a_body() {
 }
 
 #[test]
+fn a_client_of_http_1_0_gets_the_output_as_a_body_whatever_it_asks_for() {
+    let engine = Engine::start();
+    let proxy = Proxy::start(&engine);
+    let mut client = proxy.connect();
+    client.send("POST /v1.41/containers/x/attach?stream=1 HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n");
+    let mut there = engine.accept();
+    there.message();
+    there.send(format!("{SWITCH}out")).finish();
+    let head = client.head();
+    assert!(head.starts_with("HTTP/1.0 200 ") && !head.contains("upgrade"), "{head}");
+    assert_eq!(client.rest(), b"out");
+    drop(there);
+    assert_eq!(proxy.stop().events("end")[0]["outcome"], "complete");
+}
+
+#[test]
 fn a_refused_attach_is_an_ordinary_answer() {
     let engine = Engine::start();
     let proxy = Proxy::with_policy(&engine, "version = 1\nname = \"none\"\nallow = [\"system.ping\"]\n");
