@@ -91,6 +91,8 @@ pub enum Question<'a> {
     Exec(&'a str),
     /// `GET /images/{}/json`
     Image(&'a str),
+    /// `GET /info`
+    Info,
     /// `GET /containers/json`, of all that exist
     Containers,
 }
@@ -177,9 +179,12 @@ impl Engine {
             Question::Exec(name) => ("exec", name, "/json"),
             Question::Image(name) => ("images", name, "/json"),
             Question::Containers => ("containers", "json", "?all=1"),
+            Question::Info => ("info", "", ""),
         };
         let mut path = format!("/v{version}/{kind}");
-        push_segment(&mut path, name);
+        if !name.is_empty() {
+            push_segment(&mut path, name);
+        }
         path.push_str(end);
         let (parts, body) = self.get(&path).await?;
         Ok((parts.status, body))

@@ -159,7 +159,7 @@ impl Exchange {
         let operation = match self.policy.mounts.allow.is_empty() {
             true => operation,
             false => {
-                let followed = paths::follow(&gate.ours, operation, self.policy.pin.is_some()).await;
+                let followed = paths::follow(&gate.ours, &gate.engine, operation, self.policy.pin.is_some()).await?;
                 found.facts.paths = followed.facts;
                 if let Some(verdict) = refused(&self.policy, &followed.operation, &found.facts) {
                     return Err(self.deny(verdict));

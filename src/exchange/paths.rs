@@ -5,8 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use crate::api::bind::HostPath;
 use crate::api::operation::Operation;
+use crate::engine::{Engine, EngineError, Question};
 use crate::mount::{Host, Protected, Resolved, Unresolved};
 use crate::policy::judge::{Finding, PathFact};
 
@@ -36,15 +39,19 @@ pub struct Followed {
 }
 
 /// Follows every host path of the operation; `pins` says that what is found is pinned before it is sent
-pub async fn follow(ours: &Ours, operation: Operation, pins: bool) -> Followed {
+///
+/// # Errors
+/// When the engine cannot be asked where it keeps its data.
+pub async fn follow(ours: &Ours, engine: &Engine, operation: Operation, pins: bool) -> Result<Followed, EngineError> {
     if operation.host_paths().is_empty() {
-        return Followed { operation, facts: Vec::new(), resolved: Vec::new() };
+        return Ok(Followed { operation, facts: Vec::new(), resolved: Vec::new() });
     }
+    let data = Protected::engine("the engine's data", &data_root(engine).await?);
     let ours = ours.clone();
     let followed = operation.clone();
     // File systems may take their time.
-    let looked = tokio::task::spawn_blocking(move || follow_all(&ours, followed, pins));
-    looked.await.unwrap_or_else(|_| {
+    let looked = tokio::task::spawn_blocking(move || follow_all(&ours, data, followed, pins));
+    Ok(looked.await.unwrap_or_else(|_| {
         let unclear = |(field, path): (String, HostPath)| PathFact {
             field,
             source: path.to_string(),
@@ -52,11 +59,25 @@ pub async fn follow(ours: &Ours, operation: Operation, pins: bool) -> Followed {
         };
         let facts = operation.host_paths().into_iter().map(unclear).collect();
         Followed { operation, facts, resolved: Vec::new() }
-    })
+    }))
 }
 
-fn follow_all(ours: &Ours, mut operation: Operation, pins: bool) -> Followed {
-    let protect: Vec<_> = ours.files.iter().filter_map(|(what, path)| Protected::ours(what, path)).collect();
+/// Where the engine keeps its data; asked each time, as it may come back with another
+async fn data_root(engine: &Engine) -> Result<HostPath, EngineError> {
+    #[derive(Deserialize)]
+    struct Info {
+        #[serde(rename = "DockerRootDir")]
+        root: String,
+    }
+    let (_, body) = engine.question(Question::Info).await?;
+    let info: Option<Info> = serde_json::from_slice(&body).ok();
+    let root = info.and_then(|info| HostPath::parse(&info.root));
+    root.ok_or_else(|| EngineError::Broken("it does not say where it keeps its data".to_owned()))
+}
+
+fn follow_all(ours: &Ours, data: Protected, mut operation: Operation, pins: bool) -> Followed {
+    let files = ours.files.iter().filter_map(|(what, path)| Protected::ours(what, path));
+    let protect: Vec<_> = files.chain([data]).collect();
     let host = Host::open(&ours.engine, &protect);
     let (mut facts, mut resolved) = (Vec::new(), Vec::new());
     for (field, path) in operation.host_paths() {

@@ -31,9 +31,11 @@ pub fn run(engine: &Engine) -> Vec<String> {
     fs::write(ws.join("marker"), "checked").unwrap();
     std::os::unix::fs::symlink("/etc", &evil).unwrap();
 
+    let info = ask(&engine.socket, "GET", "/info", "").json();
+    let data = info["DockerRootDir"].as_str().unwrap();
     let policy = format!(
-        "version = 1\nname = \"pins\"\nallow = [\"container\"]\n[images]\nallow = [\"**\"]\n\
-         [mounts]\nallow = [{{ source = \"{}/**\", access = \"rw\" }}]\npin = true\n",
+        "version = 1\nname = \"pins\"\nallow = [\"container\"]\n[images]\nallow = [\"**\"]\n[mounts]\npin = true\n\
+         allow = [{{ source = \"{}/**\", access = \"rw\" }}, {{ source = \"{data}/**\", access = \"rw\" }}]\n",
         job.path().display(),
     );
     let gate = Gate::with_files(&engine.socket, &policy, &format!("pins = \"{}\"\n", pins.display()));
@@ -71,6 +73,10 @@ pub fn run(engine: &Engine) -> Vec<String> {
     }
     let stolen = create(json!({"Binds": [format!("{}:/x", shared.path().display())]}));
     expect(stolen.status == 403, format!("the directory of pins is mounted: {}", stolen.text()));
+    for within in ["", "/volumes", "/.."] {
+        let stolen = create(json!({"Binds": [format!("{data}{within}:/x")]}));
+        expect(stolen.status == 403, format!("the engine's data is mounted: {}", stolen.text()));
+    }
     let record = gate.record();
     expect(record.contains("\"field\":\"HostConfig.Binds[0]\""), format!("the pin is not on record: {record}"));
     failed

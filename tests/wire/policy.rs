@@ -31,7 +31,10 @@ impl Site {
         let shown = String::from_utf8_lossy(request.as_ref()).into_owned();
         assert_eq!(answer.status(), 403, "{shown}\n{answer:?}");
         assert!(answer.said().contains(why), "expected `{why}` for {shown}\n{answer:?}");
-        assert_eq!(self.engine.heard(), [""; 0], "{shown}");
+        let mut heard = self.engine.heard();
+        // A question of ours, about host paths.
+        heard.retain(|request| !request.starts_with("GET /v1.41/info "));
+        assert_eq!(heard, [""; 0], "{shown}");
     }
 
     /// The engine hears it, and that is returned

@@ -16,9 +16,12 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// Says `{}` to everything
+    /// Says where its data is, and `{}` to everything else
     pub fn start() -> Self {
-        Self::saying(|_| "{}".to_owned())
+        Self::saying(|request| match request.starts_with("GET /v1.41/info ") {
+            true => r#"{"DockerRootDir":"/var/lib/docker"}"#.to_owned(),
+            false => "{}".to_owned(),
+        })
     }
 
     /// Says what is made of each request; an empty text is a 404
