@@ -88,6 +88,7 @@ impl<S: Subject, Q: Parameters, B: Body, H: Headers> Request<S, Q, B, H> {
     pub fn read(parts: Parts) -> Result<Self, Misread> {
         let Parts { name, query: mut pairs, body, headers } = parts;
         let query = Q::take(&mut pairs)?;
+        pairs.0.retain(|(key, value)| !repeats_body::<B>(key, body.as_ref()) && !is_own_option(key, value));
         pairs.close()?;
         Ok(Self {
             subject: S::read(name.as_deref().unwrap_or(""))?,
@@ -119,6 +120,44 @@ impl<S: Subject, Q: Parameters, B: Body, H: Headers> Request<S, Q, B, H> {
         B::describe(&mut fields);
         fields
     }
+}
+
+/// Whether a query parameter only says again what is judged as a member of the body
+///
+/// dockerode (5.0 and older) sends all its options twice: in the body, and in the query. Handlers of the engine read
+/// fields of the body from nowhere else, so the copy is understood and dropped.
+fn repeats_body<B: Body>(key: &str, body: Option<&Json>) -> bool {
+    let Some(Json::Object(members)) = body else { return false };
+    let mut fields = Vec::new();
+    B::describe(&mut fields);
+    members.iter().any(|(member, _)| member == key)
+        && fields.iter().any(|field| field.path.split(['.', '[']).next() == Some(key))
+}
+
+/// Options that dockerode takes for itself and sends along; no engine reads them
+///
+/// Testcontainers for Node pulls with an empty `authconfig`; one that says something becomes a header.
+fn is_own_option(key: &str, value: &str) -> bool {
+    match key {
+        "hijack" | "stdin" => matches!(value, "true" | "false"),
+        "authconfig" => value.is_empty(),
+        _ => false,
+    }
+}
+
+fn is_own_member(key: &str, value: &Json) -> bool {
+    matches!(value, Json::Bool(_)) && matches!(key, "hijack" | "stdin")
+}
+
+/// The same in a body: parameters of the query said again, and options of the client's own
+fn drop_repeated<T: Object>(body: Option<Json>, parameters: &[(&str, u8)]) -> Option<Json> {
+    let Some(Json::Object(mut members)) = body else { return body };
+    members.retain(|(key, value)| {
+        let field = T::FIELDS.iter().copied().flatten().any(|field| field.eq_ignore_ascii_case(key));
+        let parameter = parameters.iter().any(|(name, _)| name == key);
+        field || !(parameter || is_own_member(key, value))
+    });
+    Some(Json::Object(members))
 }
 
 /// What a route's placeholder names
@@ -183,7 +222,9 @@ impl Body for () {
     const KIND: BodyKind = BodyKind::Json;
 
     fn read(body: Option<Json>, parameters: &[(&str, u8)]) -> Result<Self, Misread> {
-        let repeats = |(key, value): &(String, Json)| value.is_zero() || parameters.iter().any(|(name, _)| name == key);
+        let repeats = |(key, value): &(String, Json)| {
+            value.is_zero() || is_own_member(key, value) || parameters.iter().any(|(name, _)| name == key)
+        };
         match body {
             None => Ok(()),
             Some(Json::Object(members)) if members.iter().all(repeats) => Ok(()),
@@ -204,8 +245,8 @@ pub struct JsonBody<T>(pub T);
 impl<T: Object> Body for JsonBody<T> {
     const KIND: BodyKind = BodyKind::Json;
 
-    fn read(body: Option<Json>, _: &[(&str, u8)]) -> Result<Self, Misread> {
-        Ok(Self(read_body(body)?))
+    fn read(body: Option<Json>, parameters: &[(&str, u8)]) -> Result<Self, Misread> {
+        Ok(Self(read_body(drop_repeated::<T>(body, parameters))?))
     }
 
     fn write(&self) -> Option<Json> {
@@ -224,8 +265,8 @@ pub struct OptionalBody<T>(pub Option<T>);
 impl<T: Object> Body for OptionalBody<T> {
     const KIND: BodyKind = BodyKind::Json;
 
-    fn read(body: Option<Json>, _: &[(&str, u8)]) -> Result<Self, Misread> {
-        match body {
+    fn read(body: Option<Json>, parameters: &[(&str, u8)]) -> Result<Self, Misread> {
+        match drop_repeated::<T>(body, parameters) {
             None | Some(Json::Null) => Ok(Self(None)),
             some => Ok(Self(Some(read_body(some)?))),
         }
@@ -253,5 +294,48 @@ impl Body for Stream {
 
     fn write(&self) -> Option<Json> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Method;
+
+    use super::*;
+    use crate::api::call::Call;
+    use crate::api::operation::Operation;
+
+    fn read(target: &str, body: &str) -> Result<Operation, String> {
+        let (path, query) = target.split_once('?').unwrap();
+        let call = Call::read(&Method::POST, path, Some(query), RegistryHeaders::default()).unwrap();
+        call.operation(body.as_bytes()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_dockerode_says_twice_is_read_once() {
+        let once = read("/containers/create?name=a", r#"{"Image":"b","Cmd":["c"]}"#).unwrap();
+        let twice = "/containers/create?name=a&Image=b&Cmd=c";
+        assert_eq!(read(twice, r#"{"name":"a","Image":"b","Cmd":["c"]}"#), Ok(once));
+        assert!(read("/containers/a/attach?stream=true&hijack=true", r#"{"stream":true,"hijack":true}"#).is_ok());
+        assert!(read("/exec/a/start?", r#"{"hijack":true,"stdin":true,"Tty":false}"#).is_ok());
+        assert!(read("/images/create?fromImage=a&authconfig=", r#"{"fromImage":"a"}"#).is_ok());
+    }
+
+    #[test]
+    fn what_is_said_in_one_place_only_and_is_not_read_there_is_refused() {
+        for (target, body) in [
+            ("/containers/create?Image=b", "{}"),
+            ("/containers/create?image=b", r#"{"Image":"b"}"#),
+            ("/containers/create?Unknown=b", r#"{"Unknown":null}"#),
+            ("/containers/create?HostConfig.Privileged=1", r#"{"HostConfig":{"Privileged":true}}"#),
+            ("/containers/a/kill?signal=9&Image=b", r#"{"Image":"b"}"#),
+            ("/exec/a/start?", r#"{"hijack":"x"}"#),
+            ("/exec/a/start?", r#"{"Hijack":true}"#),
+            ("/containers/a/attach?hijack=x", ""),
+            ("/images/create?fromImage=a&authconfig=x", ""),
+            ("/networks/create?name=x", r#"{"name":"x"}"#),
+        ] {
+            assert!(read(target, body).is_err(), "{target} {body}");
+        }
     }
 }
