@@ -28,6 +28,7 @@ mod header;
 mod hijack;
 mod limits;
 mod link;
+mod mutated;
 mod record;
 mod serving;
 mod stream;
