@@ -12,6 +12,7 @@
 mod engines {
     pub mod bollard_job;
     pub mod case;
+    pub mod differential;
     pub mod gate;
     pub mod http;
     pub mod load;
@@ -41,6 +42,11 @@ fn a_loaded_archive_gives_no_name_that_the_policy_does_not_grant() {
 #[test]
 fn no_reference_reaches_what_its_name_would_not() {
     engines::setting::on_each_engine(engines::references::run);
+}
+
+#[test]
+fn what_a_bent_request_does_through_sockwarden_is_granted() {
+    engines::setting::on_each_engine(engines::differential::run);
 }
 
 /// One test for each file of `tests/cases`

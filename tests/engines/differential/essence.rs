@@ -1,0 +1,56 @@
+//! What of an object is the request's doing: without names, ids and the owner that sockwarden adds.
+
+use serde_json::{Value, json};
+
+use super::world::World;
+
+impl World {
+    /// What two containers of the same request have in common
+    pub(super) fn essence(&self, container: &Value) -> Value {
+        let mut config = container["Config"].clone();
+        config["Hostname"] = Value::Null;
+        let mut host = container["HostConfig"].clone();
+        // 20.10 fills in its default only where the request has a `HostConfig`, and what sockwarden sends always has one.
+        if host["Runtime"].is_null() || host["Runtime"] == "runc" {
+            host["Runtime"] = "runc".into();
+        }
+        let networks: Vec<&String> =
+            container["NetworkSettings"]["Networks"].as_object().into_iter().flat_map(|all| all.keys()).collect();
+        let mut mounts: Vec<Value> = container["Mounts"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|mount| {
+                json!([mount["Type"], mount["Destination"], mount["RW"], mount["Driver"], mount["Propagation"]])
+            })
+            .collect();
+        mounts.sort_by_key(Value::to_string);
+        self.common(json!({"Config": config, "HostConfig": host, "Networks": networks, "Mounts": mounts}))
+    }
+
+    /// Without the names of this world and the owner's label
+    pub(super) fn common(&self, mut essence: Value) -> Value {
+        disown(&mut essence);
+        let mut text = essence.to_string().replace(&self.prefix, "PREFIX-").replace(&self.names["image_id"], "IMAGE");
+        for (name, id) in &self.ids {
+            text = text.replace(id, &name.to_uppercase());
+        }
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+/// Takes away the owner's label, and what was there only to hold it
+fn disown(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.values_mut().for_each(disown);
+            let empty = |value: &Value| value.as_object().is_some_and(serde_json::Map::is_empty);
+            members.retain(|key, value| {
+                let holder = ["Labels", "VolumeOptions"].contains(&key.as_str());
+                !key.starts_with("sockwarden.") && !(holder && (empty(value) || value.is_null()))
+            });
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(disown),
+        _ => {}
+    }
+}
