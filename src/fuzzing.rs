@@ -3,16 +3,23 @@
 
 use hyper::Method;
 
+use crate::api::bind::{Bind, BindSource};
 use crate::api::call::{Call, Outgoing};
 use crate::api::credentials::RegistryHeaders;
 use crate::api::image_ref::ImageRef;
 use crate::api::json::Json;
+use crate::api::names::{ContainerRef, ExecId, Name, NetworkRef, VolumeName};
+use crate::api::object::{At, Value};
 use crate::api::operation::Operation;
 use crate::api::query::{Filters, Pairs, Param};
 use crate::api::request::BodyKind;
 use crate::api::target::{Target, push_pair};
 use crate::api::version::ApiVersion;
 use crate::policy::compile::compile;
+
+mod exchange;
+
+pub use self::exchange::exchange;
 
 /// A whole request: `METHOD target`, a line with `X-Registry-Auth`, a line with `X-Registry-Config`, the body
 pub fn call(data: &[u8]) {
@@ -81,13 +88,42 @@ pub fn query(data: &[u8]) {
     }
 }
 
-/// An image reference: its normal form means the same
-pub fn image_ref(data: &[u8]) {
+/// A reference in any of the places that have one: a name, an image, a bind
+pub fn reference(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let Ok(image) = ImageRef::read(text) else { return };
-    let normal = image.to_string();
-    let again = ImageRef::read(&normal).map(|image| image.to_string());
-    assert_eq!(again.as_deref().ok(), Some(normal.as_str()), "{text}");
+    if let Ok(image) = ImageRef::read(text) {
+        let normal = image.to_string();
+        let again = ImageRef::read(&normal).map(|image| image.to_string());
+        assert_eq!(again.as_deref().ok(), Some(normal.as_str()), "{text}");
+    }
+    name::<ContainerRef>(text);
+    name::<NetworkRef>(text);
+    name::<VolumeName>(text);
+    name::<ExecId>(text);
+    bind(text);
+}
+
+/// A name of an object: one segment of a path, whoever splits it
+fn name<T: Name + PartialEq + std::fmt::Debug>(text: &str) {
+    for read in [T::parse(text), T::parse_param(text)] {
+        let Ok(name) = read else { continue };
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        assert!(name.as_str().bytes().all(plain) && !name.as_str().starts_with('.'), "{text:?} is {name:?}");
+        assert_eq!(T::parse(name.as_str()).as_ref(), Ok(&name));
+    }
+}
+
+/// An element of `Binds`: what it mounts is a clean path or a name, and it has no second meaning
+fn bind(text: &str) {
+    let quoted = Json::Text(text.to_owned());
+    let Ok(bind) = <Bind as Value>::read(quoted, &At::Body) else { return };
+    if let BindSource::Host(path) = &bind.source {
+        let path = path.as_str();
+        let clean = path == "/" || path.split('/').skip(1).all(|part| !matches!(part, "" | "." | ".."));
+        assert!(path.starts_with('/') && clean, "{text:?} mounts {path:?}");
+    }
+    let again = <Bind as Value>::read(Json::Text(bind.to_string()), &At::Body);
+    assert_eq!(again.ok(), Some(bind), "{text:?}");
 }
 
 /// Any text as a policy: compiled or reported

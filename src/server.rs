@@ -19,7 +19,7 @@ use crate::running::Running;
 use crate::server::policies::{LOOK, Policies, PolicyError};
 use crate::server::socket::{Claim, SocketError};
 
-mod connection;
+pub(crate) mod connection;
 mod descriptors;
 pub mod policies;
 pub mod socket;

@@ -359,12 +359,13 @@ fn every_operation_is_read_and_written() {
 fn the_seeds_of_every_fuzz_target_hold_the_laws() {
     use sockwarden::fuzzing;
     type Target = fn(&[u8]);
-    let targets: [(&str, Target); 5] = [
+    let targets: [(&str, Target); 6] = [
         ("call", fuzzing::call),
         ("json", fuzzing::json),
         ("query", fuzzing::query),
-        ("image_ref", fuzzing::image_ref),
+        ("reference", fuzzing::reference),
         ("policy", fuzzing::policy),
+        ("exchange", fuzzing::exchange),
     ];
     let fuzz = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     for (name, target) in targets {

@@ -100,7 +100,7 @@ impl World {
                 .collect();
             let files = if name == "victim" { self.get(&format!("/containers/{called}/changes")) } else { Value::Null };
             return json!({
-                "Name": found["Name"], "Status": found["State"]["Status"], "HostConfig": found["HostConfig"],
+                "Id": found["Id"], "Name": found["Name"], "Status": found["State"]["Status"], "HostConfig": found["HostConfig"],
                 "Labels": found["Config"]["Labels"], "Execs": found["ExecIDs"], "Networks": networks, "Files": files,
             });
         };

@@ -214,8 +214,6 @@ impl World {
             return None;
         }
         let differing = |field: &str| before[field] != now[field];
-        let mut wrong = Vec::new();
-        let mut essence = json!({"gone": now.is_null()});
         let execs: Vec<Value> = now["Execs"]
             .as_array()
             .into_iter()
@@ -223,6 +221,15 @@ impl World {
             .filter(|id| !before["Execs"].as_array().into_iter().flatten().any(|old| old == *id))
             .cloned()
             .collect();
+        let fields = ["Id", "Name", "Status", "HostConfig", "Networks", "Files"];
+        let nothing_else = !now.is_null() && !now["Name"].is_null() && !fields.into_iter().any(differing);
+        if nothing_else && execs.is_empty() {
+            // The engine has forgotten old ones.
+            self.pristine.insert(name, now);
+            return None;
+        }
+        let mut wrong = Vec::new();
+        let mut essence = json!({"gone": now.is_null()});
         if is_foreign(name) {
             wrong.push(format!("CHANGED {name}: {before} -> {now}"));
         } else if !now.is_null() {
@@ -238,9 +245,7 @@ impl World {
             }
             essence["exec"] = found["ProcessConfig"].clone();
         }
-        let only_execs = !now.is_null()
-            && ["Name", "Status", "HostConfig", "Networks", "Files"].iter().all(|field| !differing(field));
-        if only_execs && differing("Execs") {
+        if nothing_else && differing("Execs") {
             self.pristine.insert(name, now);
         } else {
             self.remake(name);
