@@ -18,9 +18,10 @@ use serde_json::{Value, json};
 use self::base::Base;
 use self::bend::Bend;
 use self::draft::Draft;
+use self::granted::Granted;
 use self::oracle::Ground;
 use self::random::Random;
-use self::world::{Effect, World};
+use self::world::{Effect, Side, World};
 use super::gate::Gate;
 use super::http::ask;
 use super::setting::Engine;
@@ -30,6 +31,7 @@ mod bend;
 mod bend_body;
 mod draft;
 mod essence;
+mod granted;
 mod objects;
 mod oracle;
 mod random;
@@ -44,31 +46,40 @@ struct Plan {
 }
 
 /// A policy of the run, and what it grants beyond `ci`
-struct Phase {
+struct Phase<'a> {
     name: &'static str,
-    text: Option<&'static str>,
+    text: Option<String>,
     capabilities: &'static [&'static str],
-    directory: Option<&'static str>,
+    directory: Option<&'a str>,
 }
 
-/// Most of the requests meet the first
-const PHASES: [Phase; 2] = [
-    Phase { name: "ci", text: None, capabilities: &[], directory: None },
-    Phase {
-        name: "some grants",
-        text: Some(
-            "extends = \"ci\"\n[run]\ncap_add = [\"SYS_PTRACE\"]\n[mounts]\nresolve = \"lexical\"\nallow = [\"/usr/share/**\"]\n",
-        ),
-        capabilities: &["SYS_PTRACE"],
-        directory: Some("/usr/share"),
-    },
-];
+impl<'a> Phase<'a> {
+    /// Some grants, and none; most requests meet the second
+    fn both(granted: &'a Granted) -> [Self; 2] {
+        let path = &granted.path;
+        let text = format!(
+            "extends = \"ci\"\n[run]\ncap_add = [\"SYS_PTRACE\"]\n[mounts]\nallow = [{{ source = \"{path}/**\", access = \"ro\" }}]\n"
+        );
+        let (capabilities, directory): (&[_], _) = (&["SYS_PTRACE"], Some(path.as_str()));
+        [
+            Self { name: "some grants", text: Some(text), capabilities, directory },
+            Self { name: "ci", text: None, capabilities: &[], directory: None },
+        ]
+    }
+}
 
 /// A request of the run
 struct Request<'a> {
     number: usize,
     base: &'a Base,
     bends: Vec<Bend>,
+}
+
+impl Request<'_> {
+    /// Which of the policies it meets
+    fn meets_grants(&self) -> bool {
+        self.number % 5 == 4 || (self.base.mentions("granted") && !self.number.is_multiple_of(4))
+    }
 }
 
 /// What happened so far
@@ -89,12 +100,12 @@ pub fn run(engine: &Engine) -> Vec<String> {
     let bases = base::all();
     let requests: Vec<Request> =
         (plan.first..plan.first + plan.count).map(|number| plan.request(&bases, number)).collect();
-    let split = requests.len() - requests.len() / 5;
     let (mut failed, mut tally) = (Vec::new(), Tally::default());
-    let plain = plain_container(engine);
-    for (phase, requests) in PHASES.iter().zip([&requests[..split], &requests[split..]]) {
+    let (plain, granted) = (plain_container(engine), Granted::make());
+    let (some, none): (Vec<_>, Vec<_>) = requests.into_iter().partition(Request::meets_grants);
+    for (phase, requests) in Phase::both(&granted).iter().zip([some, none]) {
         if !requests.is_empty() {
-            Play::open(engine, phase, plan, &plain).all(requests, &bases, &mut tally, &mut failed);
+            Play::open(engine, phase, plan, &plain, &granted).all(&requests, &bases, &mut tally, &mut failed);
         }
     }
     tell(engine, plan, &tally);
@@ -169,7 +180,7 @@ impl Plan {
 /// One policy on one engine
 struct Play<'a> {
     engine: &'a Engine,
-    phase: &'a Phase,
+    phase: &'a Phase<'a>,
     plan: Plan,
     plain: &'a Value,
     bare: World,
@@ -178,9 +189,9 @@ struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    fn open(engine: &'a Engine, phase: &'a Phase, plan: Plan, plain: &'a Value) -> Self {
+    fn open(engine: &'a Engine, phase: &'a Phase, plan: Plan, plain: &'a Value, granted: &Granted) -> Self {
         let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
-        let policy = match phase.text {
+        let policy = match &phase.text {
             None => phase.name.to_owned(),
             Some(text) => {
                 std::fs::write(file.path(), text).unwrap();
@@ -188,9 +199,8 @@ impl<'a> Play<'a> {
             }
         };
         let gate = Gate::start(&engine.socket, &policy);
-        let prefix = format!("swd{}", std::process::id());
-        let bare = World::open(engine.socket.clone(), engine.socket.clone(), &format!("{prefix}b-"));
-        let gated = World::open(engine.socket.clone(), gate.socket(), &format!("{prefix}g-"));
+        let bare = World::open(engine, engine.socket.clone(), Side::Bare, &granted.path);
+        let gated = World::open(engine, gate.socket(), Side::Gated, &granted.path);
         assert!(gated.owner().is_some(), "what is made through sockwarden carries no owner");
         Self { engine, phase, plan, plain, bare, gated, _gate: gate }
     }
@@ -210,8 +220,8 @@ impl<'a> Play<'a> {
             }
         }
         // Chance may have left out a bend, so it gets some requests more.
-        let last = requests.last().map_or(0, |request| request.number);
-        if last + 1 == self.plan.first + self.plan.count && self.plan.is_whole() {
+        if self.phase.directory.is_none() && self.plan.is_whole() {
+            let last = self.plan.first + self.plan.count - 1;
             for turn in (last + 1..).take(MORE * Bend::ALL.len()) {
                 if tally.idle(&self.engine.name).contains(&Plan::bend(turn)) {
                     self.one(&self.plan.request(bases, turn), tally, failed);
@@ -348,7 +358,7 @@ fn tell(engine: &Engine, plan: Plan, tally: &Tally) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
-fn ground<'a>(world: &World, phase: &Phase, plain: &'a Value) -> Ground<'a> {
+fn ground<'a>(world: &World, phase: &Phase<'a>, plain: &'a Value) -> Ground<'a> {
     let Phase { capabilities, directory, .. } = *phase;
     Ground { plain, foreign: world.foreign(), owner: world.owner(), capabilities, directory }
 }

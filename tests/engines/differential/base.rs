@@ -131,7 +131,10 @@ const HOST: Fields = &[
     ("CapAdd", r#"["ALL"]"#, &[]),
     ("CapAdd", r#"["CAP_SYS_PTRACE","CAP_SYS_MODULE"]"#, &[]),
     ("Binds", r#"["/etc:/h"]"#, &[]),
-    ("Binds", r#"["/usr/share:/h:rw"]"#, &[]),
+    ("Binds", r#"["{granted}/inside:/h:rw"]"#, &[]),
+    ("Binds", r#"["{granted}/link:/h:ro"]"#, &[]),
+    ("Binds", r#"["{granted}/up/x/..:/h:ro,rprivate"]"#, &[]),
+    ("Mounts", r#"[{"Type":"bind","Source":"{granted}/link/ssl","Target":"/h","ReadOnly":true}]"#, &[]),
     ("Binds", r#"["{own_volume}:/v","{victim_volume}:/h:ro"]"#, &[]),
     ("Mounts", r#"[{"Type":"bind","Source":"/etc","Target":"/h","ReadOnly":true}]"#, &[]),
     ("Mounts", r#"[{"Type":"volume","Source":"{victim_volume}","Target":"/h"}]"#, &[]),
@@ -199,8 +202,8 @@ const HOST_EVERYDAY: Fields = &[
     ("Sysctls", r#"{"net.core.somaxconn":"128"}"#, &[]),
     // Granted by the second policy of the run, and dangerous under the first.
     ("CapAdd", r#"["SYS_PTRACE"]"#, &[]),
-    ("Binds", r#"["/usr/share:/h:ro"]"#, &[]),
-    ("Mounts", r#"[{"Type":"bind","Source":"/usr/share","Target":"/h","ReadOnly":true}]"#, &[]),
+    ("Binds", r#"["{granted}/inside:/h:ro"]"#, &[]),
+    ("Mounts", r#"[{"Type":"bind","Source":"{granted}/alias","Target":"/h","ReadOnly":true}]"#, &[]),
 ];
 
 const CONFIG: Fields = &[
@@ -244,7 +247,7 @@ const OTHERS: Lines = &[
     ("POST /v1.41/volumes/create", r#"{"Name":"{name}","Labels":{"sockwarden.owner":"root"}}"#, "Labels"),
     (
         "POST /v1.41/networks/create",
-        r#"{"Name":"{name}","CheckDuplicate":true,"IPAM":{"Config":[{"Subnet":"10.213.{octet}.0/28"}]}}"#,
+        r#"{"Name":"{name}","CheckDuplicate":true,"IPAM":{"Config":[{"Subnet":"10.213.{octet}.{number}/28"}]}}"#,
         "IPAM.Config.Subnet",
     ),
     (

@@ -159,13 +159,21 @@ fn reword(bend: Bend, text: &str, random: &mut Random) -> Option<String> {
             Some(random.pick(&[format!(" {text}"), format!("{text} "), format!("{text}\\n"), format!("{text}\\u0000")]))
         }
         _ if text.starts_with('/') => {
-            let rest = &text[1..];
-            Some(random.pick(&[
-                format!("//{rest}"),
-                format!("/./{rest}"),
-                format!("/tmp/../{rest}"),
-                format!("/usr/share/../../{rest}"),
-            ]))
+            // Of a bind, only what is before the first colon is a path of the host.
+            let (path, rest) = text.split_at(text.find(':').unwrap_or(text.len()));
+            let path = random.pick(&[
+                format!("/{path}"),
+                format!("/.{path}"),
+                format!("/tmp/..{path}"),
+                format!("/usr/share/../..{path}"),
+                format!("{path}/"),
+                format!("{path}/."),
+                format!("{path}/.."),
+                format!("{path}/../../.."),
+                format!("{path}/../link"),
+                format!("{path}/../alias/../inside"),
+            ]);
+            Some(path + rest)
         }
         _ => None,
     }

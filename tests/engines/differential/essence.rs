@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::granted::real;
 use super::world::World;
 
 impl World {
@@ -14,6 +15,7 @@ impl World {
         if host["Runtime"].is_null() || host["Runtime"] == "runc" {
             host["Runtime"] = "runc".into();
         }
+        real_sources(&mut host);
         let networks: Vec<&String> =
             container["NetworkSettings"]["Networks"].as_object().into_iter().flat_map(|all| all.keys()).collect();
         let mut mounts: Vec<Value> = container["Mounts"]
@@ -36,6 +38,19 @@ impl World {
             text = text.replace(id, &name.to_uppercase());
         }
         serde_json::from_str(&text).unwrap()
+    }
+}
+
+/// Host paths as what they lead to, which is what sockwarden sends
+fn real_sources(host: &mut Value) {
+    for bind in host["Binds"].as_array_mut().into_iter().flatten() {
+        let text = bind.as_str().unwrap_or("").to_owned();
+        if let Some((source, rest)) = text.split_once(':').filter(|(source, _)| source.starts_with('/')) {
+            *bind = format!("{}:{rest}", real(source)).into();
+        }
+    }
+    for mount in host["Mounts"].as_array_mut().into_iter().flatten().filter(|mount| mount["Type"] == "bind") {
+        mount["Source"] = real(mount["Source"].as_str().unwrap_or("")).into();
     }
 }
 

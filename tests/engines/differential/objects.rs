@@ -51,7 +51,15 @@ impl World {
             }
             name if name.ends_with("volume") => drop(made("/volumes/create", json!({"Name": called}))),
             name if name.ends_with("network") => {
-                let made = made("/networks/create", json!({"Name": called, "CheckDuplicate": true}));
+                // The engine's own pools are small and for everybody; only the caller's network, which may not choose, is
+                // from them.
+                let mut body = json!({"Name": called, "CheckDuplicate": true});
+                match name {
+                    "victim_network" => body["IPAM"] = json!({"Config": [{"Subnet": self.subnet}]}),
+                    "spare_network" => body["ConfigOnly"] = true.into(),
+                    _ => {}
+                }
+                let made = made("/networks/create", body);
                 self.ids.insert(name, made["Id"].as_str().unwrap().to_owned());
             }
             name => {

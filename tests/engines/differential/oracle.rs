@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value};
 
+use super::granted::real;
+
 /// Whose the objects are, and what the policy of the run grants beyond `ci`
 #[derive(Debug)]
 pub struct Ground<'a> {
@@ -17,7 +19,7 @@ pub struct Ground<'a> {
     /// Capabilities
     pub capabilities: &'static [&'static str],
     /// A directory that may be mounted, to be read only
-    pub directory: Option<&'static str>,
+    pub directory: Option<&'a str>,
 }
 
 impl Ground<'_> {
@@ -142,16 +144,8 @@ impl Ground<'_> {
     }
 
     fn path(&self, source: &str) -> bool {
-        let Some(granted) = self.directory else { return false };
-        let mut clean: Vec<&str> = Vec::new();
-        for part in source.split('/').filter(|part| !matches!(*part, "" | ".")) {
-            match part {
-                ".." => drop(clean.pop().map(str::to_owned)),
-                part => clean.push(part),
-            }
-        }
-        let clean = format!("/{}", clean.join("/"));
-        clean == granted || clean.starts_with(&format!("{granted}/"))
+        let real = real(source);
+        self.directory.is_some_and(|granted| real == granted || real.starts_with(&format!("{granted}/")))
     }
 
     /// Attachments to networks

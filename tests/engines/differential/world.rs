@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::base::Base;
 use super::oracle::Ground;
 use crate::engines::http::{Answer, ask, send};
+use crate::engines::setting::Engine;
 use crate::engines::stage::Stage;
 
 /// Objects of one side
@@ -17,12 +18,22 @@ pub struct World {
     pub(super) engine: PathBuf,
     pub(super) maker: PathBuf,
     pub(super) prefix: String,
+    pub(super) subnet: String,
     pub(super) names: BTreeMap<String, String>,
     pub(super) ids: BTreeMap<&'static str, String>,
     pub(super) pristine: BTreeMap<&'static str, Value>,
     pub(super) images: Vec<Value>,
     // Removes everything when dropped.
     _stage: Stage,
+}
+
+/// Which of two worlds
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The engine itself
+    Bare,
+    /// Through sockwarden
+    Gated,
 }
 
 /// What a request did to one object
@@ -38,17 +49,26 @@ pub struct Effect {
 
 impl World {
     /// Makes what is the caller's through the `maker`, and what is not on the engine itself
-    pub fn open(engine: PathBuf, maker: PathBuf, prefix: &str) -> Self {
-        let mut stage = Stage::new(&engine, prefix);
+    pub fn open(engine: &Engine, maker: PathBuf, side: Side, granted: &str) -> Self {
+        let (pid, number) = (std::process::id(), (engine.name.len() & 3) * 64);
+        let (prefix, net) = match side {
+            Side::Bare => (format!("swd{pid}b-"), 214),
+            Side::Gated => (format!("swd{pid}g-"), 215),
+        };
+        // Two engines may share the host's routes, and two runs an engine.
+        let subnet = format!("10.{net}.{}.{}/28", pid & 255, number + (pid as usize >> 8 & 3) * 16);
+        let mut stage = Stage::new(&engine.socket, &prefix);
         stage.image();
         let mut names = stage.names.clone();
         for name in OBJECTS {
             names.insert((*name).to_owned(), format!("{prefix}{name}"));
         }
-        let (prefix, ids, pristine, images) = (prefix.to_owned(), BTreeMap::new(), BTreeMap::new(), Vec::new());
+        names.insert("granted".to_owned(), granted.to_owned());
+        names.insert("number".to_owned(), number.to_string());
+        let (ids, pristine, images, engine) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), engine.socket.clone());
         // The image that is somebody else's is a name of ours, tagged by the stage.
         names.insert("foreign_image".to_owned(), stage.names["foreign_image"].clone());
-        let mut world = Self { engine, maker, prefix, names, ids, pristine, images, _stage: stage };
+        let mut world = Self { engine, maker, prefix, subnet, names, ids, pristine, images, _stage: stage };
         OBJECTS.iter().for_each(|name| world.make(name));
         world.images = world.listed_images();
         world
