@@ -92,6 +92,8 @@ struct Tally {
     bites: BTreeMap<Bend, usize>,
     tried: BTreeMap<Bend, usize>,
     passed_bent: usize,
+    /// Harmless, and taken by sockwarden alone
+    alone: Vec<String>,
 }
 
 /// Plays the requests on one engine
@@ -156,7 +158,7 @@ impl Plan {
         let bends: Vec<Bend> = [first].into_iter().chain((0..more).map(|_| random.pick(Bend::ALL))).collect();
         // A request that the first bend can do something with
         let names = BTreeMap::from([("octet".to_owned(), "1".to_owned())]);
-        let base = (0..200).find_map(|_| {
+        let base = (0..2000).find_map(|_| {
             let base = &bases[random.below(bases.len())];
             let mut draft = base.draft(&names);
             let bent = first.apply(&mut draft, &base.aim, &mut Random::of(self.seed, number as u64, 1));
@@ -255,7 +257,9 @@ impl<'a> Play<'a> {
         }
         if wrong(&through) {
             failed.push(self.shrunk(request, all, "DOES WHAT THE POLICY DOES NOT GRANT", &wrong));
-        } else if !through.is_empty() && !raw.is_empty() {
+        } else if !through.is_empty() && raw.is_empty() {
+            tally.alone.push(self.told(request, &all, "is taken by sockwarden alone"));
+        } else if !through.is_empty() {
             if essences(&through) == essences(&raw) {
                 tally.same += 1;
                 tally.passed_bent += usize::from(!bends.is_empty());
@@ -343,16 +347,19 @@ impl Tally {
 }
 
 fn tell(engine: &Engine, plan: Plan, tally: &Tally) {
-    let Tally { sent, hurt, same, stopped, passed_bent, bites, tried } = tally;
+    let Tally { sent, hurt, same, stopped, passed_bent, bites, tried, alone } = tally;
     let mut text = format!(
         "differential: {}: seed {}: {sent} requests, {hurt} hurt the bare engine, {stopped} of them did nothing through \
-         sockwarden, {same} got through with the same effect, {passed_bent} of them bent\n",
-        engine.name, plan.seed
+         sockwarden, {same} got through with the same effect, {passed_bent} of them bent; {} were taken by sockwarden alone\n",
+        engine.name,
+        plan.seed,
+        alone.len()
     );
     if std::env::var_os("SOCKWARDEN_DIFFERENTIAL").is_some() {
         for (bend, tried) in tried {
             let _ = writeln!(text, "  {bend:?}: {} of {tried}", bites.get(bend).unwrap_or(&0));
         }
+        alone.iter().for_each(|told| text += &format!("  {told}\n"));
     }
     // Not through `println`, which a passing test swallows.
     let _ = std::io::stderr().write_all(text.as_bytes());

@@ -132,7 +132,7 @@ fn answers(mut bytes: &[u8], bodies: Bodies) -> Option<Vec<Answer>> {
         let status = head.split(' ').nth(1)?.parse().ok()?;
         let rest = &bytes[end + 4..];
         let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-        let (body, rest) = if bodies == Bodies::None {
+        let (body, rest) = if bodies == Bodies::None && (rest.is_empty() || rest.starts_with(b"HTTP/")) {
             (Vec::new(), rest)
         } else if status == 101 {
             (rest.to_vec(), &rest[rest.len()..])

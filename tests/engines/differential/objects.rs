@@ -51,13 +51,13 @@ impl World {
             }
             name if name.ends_with("volume") => drop(made("/volumes/create", json!({"Name": called}))),
             name if name.ends_with("network") => {
-                // The engine's own pools are small and for everybody; only the caller's network, which may not choose, is
-                // from them.
+                // The engines' own pools are small and for everybody, so only what is made through sockwarden, where no
+                // subnet may be chosen, is from them.
                 let mut body = json!({"Name": called, "CheckDuplicate": true});
                 match name {
-                    "victim_network" => body["IPAM"] = json!({"Config": [{"Subnet": self.subnet}]}),
                     "spare_network" => body["ConfigOnly"] = true.into(),
-                    _ => {}
+                    "own_network" if self.maker != self.engine => {}
+                    name => body["IPAM"] = json!({"Config": [{"Subnet": self.subnet(name)}]}),
                 }
                 let made = made("/networks/create", body);
                 self.ids.insert(name, made["Id"].as_str().unwrap().to_owned());

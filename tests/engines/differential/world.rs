@@ -18,7 +18,7 @@ pub struct World {
     pub(super) engine: PathBuf,
     pub(super) maker: PathBuf,
     pub(super) prefix: String,
-    pub(super) subnet: String,
+    pub(super) subnets: (String, usize),
     pub(super) names: BTreeMap<String, String>,
     pub(super) ids: BTreeMap<&'static str, String>,
     pub(super) pristine: BTreeMap<&'static str, Value>,
@@ -56,7 +56,7 @@ impl World {
             Side::Gated => (format!("swd{pid}g-"), 215),
         };
         // Two engines may share the host's routes, and two runs an engine.
-        let subnet = format!("10.{net}.{}.{}/28", pid & 255, number + (pid as usize >> 8 & 3) * 16);
+        let subnets = (format!("10.{net}.{}", pid & 255), number + (pid as usize >> 8 & 3) * 16);
         let mut stage = Stage::new(&engine.socket, &prefix);
         stage.image();
         let mut names = stage.names.clone();
@@ -68,10 +68,16 @@ impl World {
         let (ids, pristine, images, engine) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), engine.socket.clone());
         // The image that is somebody else's is a name of ours, tagged by the stage.
         names.insert("foreign_image".to_owned(), stage.names["foreign_image"].clone());
-        let mut world = Self { engine, maker, prefix, subnet, names, ids, pristine, images, _stage: stage };
+        let mut world = Self { engine, maker, prefix, subnets, names, ids, pristine, images, _stage: stage };
         OBJECTS.iter().for_each(|name| world.make(name));
         world.images = world.listed_images();
         world
+    }
+
+    /// A network's addresses
+    pub(super) fn subnet(&self, name: &str) -> String {
+        let (net, first) = &self.subnets;
+        format!("{net}.{}/29", first + if is_foreign(name) { 0 } else { 8 })
     }
 
     /// What is somebody else's here
