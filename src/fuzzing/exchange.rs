@@ -17,10 +17,11 @@ use crate::audit::Audit;
 use crate::audit::file::AuditFile;
 use crate::config::{Config, Flags};
 use crate::engine::Engine;
-use crate::exchange::{Gate, Ours};
-use crate::policy::Policy;
+use crate::exchange::{Gate, Ours, Pins, Room};
 use crate::policy::compile::compile;
 use crate::policy::shipped;
+use crate::policy::{Mode, Policy};
+use crate::running::Running;
 use crate::server::connection;
 
 mod fake;
@@ -28,8 +29,8 @@ mod heard;
 
 /// A connection: a byte for the policy, one for how the engine answers, and what the client sends
 pub fn exchange(data: &[u8]) {
-    if let Some(Played { heard, record, isolates }) = play(data) {
-        heard::check(&heard, &record, isolates);
+    if let Some(Played { heard, record, asks }) = play(data) {
+        heard::check(&heard, &record, asks);
     }
 }
 
@@ -37,7 +38,7 @@ pub fn exchange(data: &[u8]) {
 struct Played {
     heard: Vec<fake::Heard>,
     record: Vec<u8>,
-    isolates: bool,
+    asks: bool,
 }
 
 fn play(data: &[u8]) -> Option<Played> {
@@ -47,7 +48,7 @@ fn play(data: &[u8]) -> Option<Played> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
     let heard = runtime.block_on(serve(&place.0, policy, *answers, sent));
     let record = std::fs::read(place.0.join(RECORD)).unwrap_or_default();
-    Some(Played { heard, record, isolates: policy.isolate.is_some() })
+    Some(Played { heard, record, asks: policy.mode != Mode::Record })
 }
 
 /// Serves one connection to its end; returns what the engine heard meanwhile
@@ -104,8 +105,11 @@ fn gate(place: &Path, policy: &Arc<Policy>) -> std::io::Result<Gate> {
         policy,
         engine: Arc::new(Engine::new(config.engine, limits.engine_connect, limits.engine_answer)),
         audit: Arc::new(Audit::new(AuditFile::open(&config.audit.path, config.audit.rotation, false)?)),
+        running: Arc::new(Running::new(limits.requests_per_owner)),
+        room: Room::new(&limits),
         limits,
         ours: Arc::new(Ours::default()),
+        pins: Arc::new(Pins::new(place.join("pins"))),
         tunnels: tokio_util::task::TaskTracker::new(),
     })
 }
@@ -163,7 +167,7 @@ mod tests {
         };
         let [info, delete] = ["GET /v1.41/info HTTP/1.1", "DELETE /v1.41/volumes/data HTTP/1.1"];
         assert_eq!(lines(heard(UNRESTRICTED, TWO)), [info, delete]);
-        // Under a policy that isolates, the object is looked up and its id takes the place of its name.
+        // Under a policy that asks, the object is looked up and its id takes the place of its name.
         let own = lines(heard(CI, TWO));
         assert_eq!(own.len(), 4, "{own:?}");
         assert_eq!(own[..3], [info, "GET /_ping HTTP/1.1", "GET /v1.51/volumes/data HTTP/1.1"]);
@@ -173,24 +177,24 @@ mod tests {
     #[test]
     #[should_panic(expected = "not on record when it came")]
     fn a_request_that_was_not_recorded_before_is_noticed() {
-        let Played { mut heard, record, isolates } = heard(UNRESTRICTED, TWO);
+        let Played { mut heard, record, asks } = heard(UNRESTRICTED, TWO);
         heard.iter_mut().for_each(|heard| heard.recorded = 0);
-        heard::check(&heard, &record, isolates);
+        heard::check(&heard, &record, asks);
     }
 
     #[test]
     #[should_panic(expected = "not on record when it came")]
     fn two_requests_for_one_are_noticed() {
-        let Played { mut heard, record, isolates } = heard(UNRESTRICTED, TWO);
+        let Played { mut heard, record, asks } = heard(UNRESTRICTED, TWO);
         heard.push(heard[1].clone());
-        heard::check(&heard, &record, isolates);
+        heard::check(&heard, &record, asks);
     }
 
     #[test]
     #[should_panic(expected = "no version")]
     fn a_request_without_a_version_is_noticed() {
-        let Played { mut heard, record, isolates } = heard(UNRESTRICTED, TWO);
+        let Played { mut heard, record, asks } = heard(UNRESTRICTED, TWO);
         heard[0].head = heard[0].head.replace("/v1.41", "");
-        heard::check(&heard, &record, isolates);
+        heard::check(&heard, &record, asks);
     }
 }

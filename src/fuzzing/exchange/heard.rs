@@ -10,14 +10,14 @@ use crate::api::credentials::RegistryHeaders;
 use crate::api::operation::ENDPOINTS;
 use crate::api::request::BodyKind;
 
-/// Holds what was heard against the record; `isolates` says that sockwarden has questions of its own
-pub fn check(heard: &[Heard], record: &[u8], isolates: bool) {
+/// Holds what was heard against the record; `asks` says that sockwarden has questions of its own
+pub fn check(heard: &[Heard], record: &[u8], asks: bool) {
     // What sockwarden may also ask for itself cannot be told from what the client did.
-    let ours = |method: &str, operation: &str| isolates && (method == "GET" || operation == "volume.create");
+    let ours = |method: &str, operation: &str| asks && (method == "GET" || operation == "volume.create");
     let mut sent = Vec::new();
     for one in heard {
         assert!(!one.malformed, "a malformed body: {one:?}");
-        let (method, operation) = read(one, isolates);
+        let (method, operation) = read(one, asks);
         if operation != PING && !ours(&method, operation) {
             sent.push(operation);
             let before = record.get(..usize::try_from(one.recorded).unwrap_or(usize::MAX)).unwrap_or_default();
@@ -50,7 +50,7 @@ fn allowed(record: &[u8], ours: &dyn Fn(&str, &str) -> bool) -> Vec<String> {
 }
 
 /// Reads a request as strictly as can be; its method and operation
-fn read(heard: &Heard, isolates: bool) -> (String, &'static str) {
+fn read(heard: &Heard, asks: bool) -> (String, &'static str) {
     let mut lines = heard.head.strip_suffix("\r\n\r\n").unwrap_or("").split("\r\n");
     let line = lines.next().unwrap_or("");
     let parts: Vec<&str> = line.split(' ').collect();
@@ -89,7 +89,7 @@ fn read(heard: &Heard, isolates: bool) -> (String, &'static str) {
     let written = operation.map(|operation| Outgoing::write(&operation, version));
     assert!(written.is_ok(), "no operation: {written:?} {heard:?}");
     // A volume for a container is made in words of its own.
-    if let Some(written) = written.ok().filter(|_| !(isolates && name == "volume.create")) {
+    if let Some(written) = written.ok().filter(|_| !(asks && name == "volume.create")) {
         assert_eq!(written.target, *target);
         if !streams {
             assert_eq!(written.body.unwrap_or_default(), *body, "{heard:?}");
