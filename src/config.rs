@@ -95,7 +95,7 @@ pub struct Limits {
     pub head_time: Duration,
     /// Time a client has to send a body that is read as a whole; 1s to 1h, default 60s
     pub body_time: Duration,
-    /// Connections at a time through all listeners; 1 to 1000000, default 8192
+    /// Connections at a time through all listeners; 1 to 1000000, default 8192; fewer where open files are fewer
     pub connections: usize,
     /// Connections at a time through one listener; 1 to 1000000, default 8192
     pub connections_per_listener: usize,

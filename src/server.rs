@@ -67,12 +67,10 @@ impl Server {
     /// # Errors
     /// When any of it cannot be had; then nothing is served.
     pub fn open(
-        config: Config,
+        mut config: Config,
         inherited: Vec<(String, std::os::unix::net::UnixListener)>,
     ) -> Result<Self, ServeError> {
-        if let Err(error) = descriptors::raise_limit() {
-            tracing::warn!(%error, "the limit of open files stays as it is");
-        }
+        config.limits.connections = descriptors::connections(config.limits.connections);
         let policies = Policies::load(config.listeners.iter().map(|listener| listener.policy.clone()))?;
         let audit = &config.audit;
         let file = AuditFile::open(&audit.path, audit.rotation, audit.sync)

@@ -270,3 +270,42 @@ fn connections_beyond_the_limit_are_told_so() {
     held[0].send(json("POST", "/v1.41/swarm/init", ""));
     assert_eq!(held[0].message().status(), 403);
 }
+
+#[test]
+fn fewer_open_files_are_fewer_connections_and_nobody_runs_out() {
+    let engine = Engine::start();
+    let directory = tempfile::tempdir().unwrap();
+    let [socket, audit] = ["proxy.sock", "audit.jsonl"].map(|name| directory.path().join(name));
+    let whole = command(engine.socket(), &socket, &audit);
+    // A shell sets the limit and becomes the proxy.
+    let mut limited = std::process::Command::new("/bin/sh");
+    limited
+        .env_clear()
+        .args(["-c", "ulimit -n 100 && exec \"$0\" \"$@\""])
+        .arg(whole.get_program())
+        .args(whole.get_args());
+    let proxy =
+        Proxy::of_command(limited.args(["--policy", "unrestricted"]), directory, ["proxy.sock", "audit.jsonl", "none"]);
+    assert!(proxy.logs("open files for fewer connections").contains("12"));
+    let mut held: Vec<_> = (0..12).map(|_| proxy.connect()).collect();
+    for client in &mut held {
+        client.send(plain("POST", "/v1.41/swarm/init"));
+        assert_eq!(client.message().status(), 403);
+    }
+    let mut refused: Vec<_> = (0..100).map(|_| proxy.connect()).collect();
+    for client in &mut refused {
+        let answer = client.message();
+        assert_eq!(answer.status(), 503);
+        assert!(answer.said().contains("`connections`"), "{answer:?}");
+    }
+    // Every one of the others still reaches the engine, at the same time.
+    let mut engines = Vec::new();
+    for client in &mut held {
+        client.send(plain("GET", "/v1.41/events"));
+        let mut there = engine.accept();
+        there.message();
+        there.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+        assert!(client.head().starts_with("HTTP/1.1 200 "));
+        engines.push(there);
+    }
+}
