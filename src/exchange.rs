@@ -27,20 +27,19 @@ use tokio_util::task::TaskTracker;
 pub use self::body::Room;
 use self::body::Whole;
 use self::facts::Found;
-use self::load::Load;
+use self::load::{BrokenOff, JudgeOfNames, Load};
 pub use self::paths::{Ours, unseen};
 pub use self::pins::Pins;
 use crate::answer::{self, Body, Refused, denial};
-use crate::api::archive::Named;
 use crate::api::call::Call;
 use crate::api::operation::Operation;
 use crate::api::request::BodyKind;
-use crate::audit::record::{Caller, NamesFound, ObjectLine, Opened, Outcome, ask_lines, change_lines, verdict_word};
+use crate::audit::record::{Caller, ObjectLine, Opened, Outcome, ask_lines, change_lines, verdict_word};
 use crate::audit::{Audit, Recorded};
 use crate::config::Limits;
 use crate::engine::{Engine, EngineError, Link};
-use crate::policy::ask::{Ask, What};
-use crate::policy::judge::{Decision, Verdict, approve, judge_names, refused, refused_unseen};
+use crate::policy::ask::What;
+use crate::policy::judge::{Verdict, approve, refused, refused_unseen};
 use crate::policy::{Mode, Policy};
 use crate::running::{Place, Running};
 use crate::stream::{Counters, Download, End, Rest, Upload, one_way, open, tunnel};
@@ -189,8 +188,14 @@ impl Exchange {
         for volume in found.new_volumes.iter().filter(|_| self.policy.isolate.is_some()) {
             make_volume(&gate, &recorded, volume).await?;
         }
-        let broken_off = load::BrokenOff::default();
-        let upload = upload.map_or_else(answer::empty, |upload| self.upload(&recorded, upload, &broken_off));
+        let broken_off = BrokenOff::default();
+        let upload = match upload {
+            None => answer::empty(),
+            Some(upload) if self.judges_names(&recorded) => {
+                Load::new(upload, self.judge_of_names(), &broken_off).boxed()
+            }
+            Some(upload) => upload.map_err(Into::into).boxed(),
+        };
         let sent = gate.engine.send(&self.link, &recorded, version, upload).await;
         drop(pinned);
         let response = sent.map_err(|error| broken_off.take().unwrap_or_else(|| error.into()))?;
@@ -198,35 +203,14 @@ impl Exchange {
         self.answer(response, upgrade, recorded.approved().operation()).await
     }
 
-    /// The client's stream as it goes on
-    fn upload(&self, recorded: &Recorded, upload: Upload, broken_off: &load::BrokenOff) -> Body {
-        let operation = recorded.approved().operation();
-        if !matches!(operation, Operation::ImageLoad(_)) || self.policy.mode == Mode::Record {
-            return upload.map_err(Into::into).boxed();
-        }
-        let (policy, gate, id) = (Arc::clone(&self.policy), Arc::clone(&self.gate), self.id.clone());
-        let operation = operation.endpoint().name;
-        let judge = move |names: Vec<Named>| {
-            let ask = |Named { image, field }| Ask { what: What::Image(image), field: field.to_owned() };
-            let verdict = judge_names(&policy, names.into_iter().map(ask).collect());
-            let passes = verdict.decision == Decision::Allow || policy.mode == Mode::Warn;
-            let line = NamesFound {
-                time: Timestamp::now(),
-                event: "archive",
-                id: &id,
-                listener: &gate.name,
-                policy: &policy.name,
-                operation,
-                verdict: verdict_word(verdict.decision, passes),
-                asks: ask_lines(&verdict.asks),
-            };
-            gate.audit.found(&line).map_err(|error| {
-                tracing::error!(%error, "the record cannot be written");
-                Refused::Unrecorded
-            })?;
-            if passes { Ok(()) } else { Err(Refused::Denied(denial(&policy.name, &verdict))) }
-        };
-        Load::new(upload, self.gate.limits.body_bytes, Box::new(judge), broken_off.clone()).boxed()
+    fn judges_names(&self, recorded: &Recorded) -> bool {
+        matches!(recorded.approved().operation(), Operation::ImageLoad(_)) && self.policy.mode != Mode::Record
+    }
+
+    fn judge_of_names(&self) -> JudgeOfNames {
+        let (policy, audit) = (Arc::clone(&self.policy), Arc::clone(&self.gate.audit));
+        let (id, listener) = (self.id.clone(), Arc::clone(&self.gate.name));
+        JudgeOfNames { policy, audit, id, listener, operation: self.operation, most: self.gate.limits.body_bytes }
     }
 
     fn deny(&mut self, verdict: Verdict) -> Refused {

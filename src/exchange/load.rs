@@ -11,9 +11,15 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes};
 use flate2::write::MultiGzDecoder;
 use hyper::body::{Body, Frame};
+use jiff::Timestamp;
 
-use crate::answer::{BoxError, Refused};
+use crate::answer::{BoxError, Refused, denial};
 use crate::api::archive::{ImageArchive, Named};
+use crate::audit::Audit;
+use crate::audit::record::{NamesFound, ask_lines, verdict_word};
+use crate::policy::ask::{Ask, What};
+use crate::policy::judge::{Decision, judge_names};
+use crate::policy::{Mode, Policy};
 use crate::stream::Upload;
 
 /// Why an archive was broken off, for who waits for the engine's answer
@@ -27,8 +33,45 @@ impl BrokenOff {
     }
 }
 
-/// Judges names: who refuses says why
-pub type Judge = Box<dyn FnMut(Vec<Named>) -> Result<(), Refused> + Send + Sync>;
+/// Holds the names in an archive against a policy, and records what comes of it
+#[derive(Debug)]
+pub struct JudgeOfNames {
+    /// The policy
+    pub policy: Arc<Policy>,
+    /// The record
+    pub audit: Arc<Audit>,
+    /// Id of the exchange
+    pub id: String,
+    /// Listener's name
+    pub listener: Arc<str>,
+    /// Operation
+    pub operation: &'static str,
+    /// Longest file of names that is read, in bytes
+    pub most: usize,
+}
+
+impl JudgeOfNames {
+    fn judge(&self, names: Vec<Named>) -> Result<(), Refused> {
+        let ask = |Named { image, field }| Ask { what: What::Image(image), field: field.to_owned() };
+        let verdict = judge_names(&self.policy, names.into_iter().map(ask).collect());
+        let passes = verdict.decision == Decision::Allow || self.policy.mode == Mode::Warn;
+        let line = NamesFound {
+            time: Timestamp::now(),
+            event: "archive",
+            id: &self.id,
+            listener: &self.listener,
+            policy: &self.policy.name,
+            operation: self.operation,
+            verdict: verdict_word(verdict.decision, passes),
+            asks: ask_lines(&verdict.asks),
+        };
+        self.audit.found(&line).map_err(|error| {
+            tracing::error!(%error, "the record cannot be written");
+            Refused::Unrecorded
+        })?;
+        if passes { Ok(()) } else { Err(Refused::Denied(denial(&self.policy.name, &verdict))) }
+    }
+}
 
 /// An archive that is read and written anew while it passes
 pub struct Load {
@@ -39,17 +82,15 @@ pub struct Load {
     start: Option<Vec<u8>>,
     unpack: Option<MultiGzDecoder<Vec<u8>>>,
     archive: ImageArchive,
-    judge: Judge,
+    judge: JudgeOfNames,
     broken_off: BrokenOff,
     ended: bool,
 }
 
 impl Load {
     /// Passes `upload` on while `judge` lets it
-    ///
-    /// `most` is the longest file of names that is read, in bytes.
-    pub fn new(upload: Upload, most: usize, judge: Judge, broken_off: BrokenOff) -> Self {
-        let archive = ImageArchive::new(most);
+    pub fn new(upload: Upload, judge: JudgeOfNames, broken_off: &BrokenOff) -> Self {
+        let archive = ImageArchive::new(judge.most);
         Self {
             upload,
             piece: Bytes::new(),
@@ -57,7 +98,7 @@ impl Load {
             unpack: None,
             archive,
             judge,
-            broken_off,
+            broken_off: broken_off.clone(),
             ended: false,
         }
     }
@@ -107,7 +148,7 @@ impl Load {
 
     fn judge(&mut self) -> Result<(), Refused> {
         let names = self.archive.names();
-        if names.is_empty() { Ok(()) } else { (self.judge)(names) }
+        if names.is_empty() { Ok(()) } else { self.judge.judge(names) }
     }
 
     fn broken_off(&mut self, why: Refused) -> BoxError {
