@@ -17,6 +17,8 @@ mod peer;
 mod policy;
 mod prompt;
 mod proxy;
+#[path = "../recorded/request.rs"]
+mod request;
 
 mod answers;
 mod body;
@@ -30,6 +32,7 @@ mod limits;
 mod link;
 mod mutated;
 mod record;
+mod recorded;
 mod serving;
 mod stream;
 mod target;
