@@ -108,7 +108,7 @@ struct Known {
     id: Option<String>,
     /// Whose it is
     owner: Option<String>,
-    /// What it is called, where the reference calls it otherwise
+    /// What it is called; of an image only where the reference is its id
     names: Vec<String>,
     /// What to send in the reference's place
     pin: Option<String>,
@@ -145,7 +145,7 @@ async fn look_up(engine: &Engine, reference: &Reference) -> Result<Looked, Refus
             Err(message) => Looked::Absent(message),
         });
     }
-    let real = real.map(|real| real.strip_prefix('/').unwrap_or(&real).to_owned()).filter(|real| real != name);
+    let real = real.map(|real| real.strip_prefix('/').unwrap_or(&real).to_owned());
     let asks = match object {
         Referent::Object(Object::Volume) if !reference.is_subject() => existing_volume(&driver, &options, field),
         _ => Vec::new(),

@@ -272,9 +272,12 @@ fn container(config: &Config, asks: &mut Asks) {
         shell: _,
         // Reaches the host only with `PublishAllPorts`, which is an ask.
         exposed_ports: _,
-        // Anonymous volumes; their driver is `HostConfig.VolumeDriver`, which is an ask.
-        volumes: _,
+        // Anonymous; their driver is `HostConfig.VolumeDriver`, which is an ask.
+        volumes,
     } = config;
+    for path in volumes.iter().flatten().map(|(path, _)| path) {
+        mount::target(path, "Volumes", asks);
+    }
     asks.text(Flag::User, user, "User");
     asks.image(image, "Image");
     asks.label_map(labels, "Labels");

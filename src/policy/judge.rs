@@ -18,7 +18,7 @@ pub struct Facts {
     pub foreign: Vec<(Object, String, String)>,
     /// Full ids of objects the operation touches, to be sent in place of their names
     pub pins: Vec<Pin>,
-    /// What objects are called that the operation calls otherwise
+    /// What objects are called, which the operation may call otherwise
     pub names: Vec<RealName>,
     /// What only the look-up showed to be asked for
     pub asks: Vec<Ask>,
@@ -28,7 +28,7 @@ pub struct Facts {
     pub pinned: Vec<(String, HostPath)>,
 }
 
-/// What an object is called that a field names in another way
+/// What an object is called that a field names, perhaps in another way
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RealName {
     /// What it is
@@ -224,18 +224,18 @@ fn by_real_names<'a>(ask: &'a Ask, names: &'a [RealName]) -> impl Iterator<Item 
     };
     flag.into_iter().flat_map(move |(flag, value)| {
         let here = names.iter().filter(|real| ask.field.starts_with(&real.field));
-        here.filter(|real| value.split(':').any(|part| part == real.given)).flat_map(move |real| {
+        let is = |part: &str, real: &RealName| part.strip_prefix('/').unwrap_or(part) == real.given;
+        here.filter(move |real| value.split(':').any(|part| is(part, real))).flat_map(move |real| {
             let say = |name: &String| {
-                let parts: Vec<&str> =
-                    value.split(':').map(|part| if part == real.given { name } else { part }).collect();
+                let parts: Vec<&str> = value.split(':').map(|part| if is(part, real) { name } else { part }).collect();
                 Ask { what: What::Flag(flag, parts.join(":")), field: ask.field.clone() }
             };
-            real.names.iter().map(say).collect::<Vec<_>>()
+            real.names.iter().map(say).filter(|other| other != ask).collect::<Vec<_>>()
         })
     })
 }
 
-/// What rules are told of an object that is called otherwise
+/// What rules are told of an object that may be called otherwise
 fn real_name_facts(real: &RealName) -> impl Iterator<Item = (Fact, String)> + '_ {
     let fact = match real.object {
         _ if real.field.starts_with("path.") => Some(Fact::Target),

@@ -159,7 +159,7 @@ impl Play<'_> {
         let gate = self.gate(&format!(
             "[images]\nallow = [\"**\"]\n[run]\npid = {{ allow = [\"container:*\"], forbid = [\"container:{web}\"] }}\n"
         ));
-        for name in [web.as_str(), &id, &id[..12]] {
+        for name in [web.as_str(), &id, &id[..12], &format!("/{web}"), &format!("/{id}"), &format!("/{}", &id[..12])] {
             let body = json!({"Image": self.name("image"), "HostConfig": {"PidMode": format!("container:{name}")}});
             let answer = self.create(&gate, "joins", &body);
             self.expect("a container that is forbidden by name is forbidden by id", &answer, 403, "forbid");

@@ -83,6 +83,8 @@ fn a_granted_path_gives_no_more_access_and_no_propagation_than_the_line_says() {
         ":/c",
         ":/c:rw",
         ":/c:z",
+        ":/c:ro,z",
+        ":/c:Z,ro",
         ":/c:ro,rshared",
         ":/c:ro,shared",
         ":/c:ro,rslave",

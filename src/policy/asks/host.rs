@@ -88,6 +88,7 @@ pub(super) fn settings(settings: &Settings, asks: &mut Asks) {
     }
     asks.options(Flag::StorageOpt, storage_opt, "HostConfig.StorageOpt");
     for (path, options) in tmpfs.iter().flatten() {
+        mount::target(path, &format!("HostConfig.Tmpfs.{path}"), asks);
         mount::tmpfs(options.split(','), &format!("HostConfig.Tmpfs.{path}"), asks);
     }
     asks.options(Flag::Sysctl, sysctls, "HostConfig.Sysctls");

@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::bind::{Bind, BindSource};
+use crate::api::bind::{Bind, BindSource, clean};
 use crate::api::mount::{BindOptions, CheckedMount, DriverConfig, ImageOptions, Mount, TmpfsOptions, VolumeOptions};
 use crate::policy::ask::{Access, Flag, HostMount, Propagation, What};
 use crate::policy::asks::Asks;
 
 pub(super) fn binds(binds: &Option<Vec<Bind>>, asks: &mut Asks) {
     for (index, bind) in binds.iter().flatten().enumerate() {
-        let BindSource::Host(path) = &bind.source else { continue };
-        let access = if bind.is_read_only() { Access::ReadOnly } else { Access::ReadWrite };
+        let BindSource::Host(path) = &bind.source else {
+            target(&bind.target, &format!("HostConfig.Binds[{index}]"), asks);
+            continue;
+        };
+        // A new SELinux label is written to every file of the source.
+        let relabels = bind.mode.iter().any(|word| matches!(word.as_str(), "z" | "Z"));
+        let access = if bind.is_read_only() && !relabels { Access::ReadOnly } else { Access::ReadWrite };
         let words = bind.mode.iter().map(|word| propagation(word));
         let propagation = words.max().unwrap_or(Propagation::Private);
         let what = What::Mount(HostMount { source: path.to_string(), access, propagation });
@@ -29,9 +34,12 @@ pub(super) fn mounts(mounts: &Option<Vec<CheckedMount>>, asks: &mut Asks) {
             volume_options,
             tmpfs_options,
             image_options,
-            target: _,
+            target: to,
             consistency: _,
         } = mount.get();
+        if kind != "bind" {
+            target(to, &format!("{field}.Target"), asks);
+        }
         match kind.as_str() {
             "bind" => bind(source, *read_only, bind_options.as_deref(), &field, asks),
             "volume" => volume(volume_options.as_deref(), &field, asks),
@@ -42,6 +50,15 @@ pub(super) fn mounts(mounts: &Option<Vec<CheckedMount>>, asks: &mut Asks) {
                 asks.image(source, &format!("{field}.Source"));
             }
         }
+    }
+}
+
+/// Files of the container's own in the place of the kernel's take its confinement off (CVE-2019-16884); what the host has
+/// there is granted by its path
+pub(super) fn target(path: &str, field: &str, asks: &mut Asks) {
+    let path = clean(path);
+    if path == "/proc" || path.starts_with("/proc/") {
+        asks.add(What::Odd("mount target", path), field);
     }
 }
 
