@@ -22,8 +22,8 @@ const FILES: u64 = CROWD as u64 + 500;
 const BOUND: u64 = 32 * CROWD as u64 + (32 << 10);
 /// Times below this are noise of a busy machine
 const FLOOR: Duration = Duration::from_micros(500);
-/// Measurements of one kind; the best one counts
-const ROUNDS: usize = 8;
+/// Most measurements of one kind; the best one counts
+const ROUNDS: usize = 40;
 /// Calls of one measurement; their median counts
 const CALLS: usize = 25;
 
@@ -98,13 +98,18 @@ fn docker_ps_is_as_fast_as_ever_beside_five_thousand_idle_connections_and_a_slow
     let engine = Prompt::start();
     let proxy = Proxy::at(engine.socket(), tempfile::tempdir().unwrap(), Setup::default());
 
-    let usual = (0..ROUNDS).map(|_| measured(&proxy.socket)).min().unwrap();
+    // What is usual is measured in turn with the rest: other tests keep the machine busy in between.
+    let beside = Proxy::at(engine.socket(), tempfile::tempdir().unwrap(), Setup::default());
     let crowd: Vec<UnixStream> = (0..CROWD).map(|number| guest(&proxy.socket, number)).collect();
     let enough = Arc::new(AtomicBool::new(false));
     let slow = slowloris(proxy.socket.clone(), Arc::clone(&enough));
-    let mut crowded = Vec::new();
-    while crowded.len() < ROUNDS && crowded.iter().min().is_none_or(|best| *best > 2 * usual) {
-        crowded.push(measured(&proxy.socket));
+    let (mut usual, mut crowded) = (Duration::MAX, Duration::MAX);
+    for _ in 0..ROUNDS {
+        usual = usual.min(measured(&beside.socket));
+        crowded = crowded.min(measured(&proxy.socket));
+        if crowded <= 2 * usual {
+            break;
+        }
     }
     let memory = proxy.peak_memory();
     enough.store(true, Ordering::Relaxed);
@@ -115,7 +120,6 @@ fn docker_ps_is_as_fast_as_ever_beside_five_thousand_idle_connections_and_a_slow
         let still_open = stream.read(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
         assert!(still_open, "guest {number} was shown out");
     }
-    let best = crowded.iter().min().unwrap();
-    assert!(*best <= (2 * usual).max(FLOOR), "usually {usual:?}, in a crowd {crowded:?}");
+    assert!(crowded <= (2 * usual).max(FLOOR), "usually {usual:?}, in a crowd {crowded:?}");
     assert!(memory < BOUND, "{memory} KiB for {CROWD} connections");
 }
