@@ -78,7 +78,7 @@ struct Request<'a> {
 impl Request<'_> {
     /// Which of the policies it meets
     fn meets_grants(&self) -> bool {
-        self.number % 5 == 4 || (self.base.mentions("granted") && !self.number.is_multiple_of(4))
+        self.number % 5 == 4 || self.base.mentions("granted")
     }
 }
 

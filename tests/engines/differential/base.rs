@@ -150,7 +150,7 @@ const HOST: Fields = &[
     ),
     (
         "Mounts",
-        r#"[{"Type":"volume","Source":"{name}v","Target":"/h","VolumeOptions":{"Labels":{"sockwarden.owner":"root"}}}]"#,
+        r#"[{"Type":"volume","Source":"{name}v","Target":"/h","VolumeOptions":{"Labels":{"sockwarden.owner":"forged"}}}]"#,
         &[],
     ),
     ("VolumesFrom", r#"["{victim}"]"#, &[]),
@@ -209,7 +209,7 @@ const HOST_EVERYDAY: Fields = &[
 const CONFIG: Fields = &[
     ("WorkingDir", r#""/proc/self/fd/8""#, &[]),
     ("MacAddress", r#""02:42:ac:11:00:99""#, &[]),
-    ("Labels", r#"{"a":"b","sockwarden.owner":"root"}"#, &[]),
+    ("Labels", r#"{"a":"b","sockwarden.owner":"forged"}"#, &[]),
     ("Image", r#""{foreign_image}""#, &[]),
 ];
 
@@ -244,7 +244,7 @@ const OTHERS: Lines = &[
         r#"{"Name":"{name}","DriverOpts":{"type":"tmpfs","device":"tmpfs","o":"suid,dev"}}"#,
         "DriverOpts.o",
     ),
-    ("POST /v1.41/volumes/create", r#"{"Name":"{name}","Labels":{"sockwarden.owner":"root"}}"#, "Labels"),
+    ("POST /v1.41/volumes/create", r#"{"Name":"{name}","Labels":{"sockwarden.owner":"forged"}}"#, "Labels"),
     (
         "POST /v1.41/networks/create",
         r#"{"Name":"{name}","CheckDuplicate":true,"IPAM":{"Config":[{"Subnet":"10.213.{octet}.{number}/28"}]}}"#,

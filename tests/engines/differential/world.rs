@@ -216,6 +216,10 @@ impl World {
                 continue;
             }
             image["RepoTags"] = json!(new);
+            if known.is_some() {
+                // A new name changes nothing of what an image says of itself.
+                image["Labels"] = Value::Null;
+            }
             let essence = self.common(json!({"RepoTags": new, "Labels": image["Labels"]}));
             effects.push(Effect { what: "image".to_owned(), wrong: ground.image(&image), essence });
             for tag in new.iter().filter(|tag| *tag != "<none>:<none>") {
