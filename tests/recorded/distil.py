@@ -19,13 +19,15 @@ STREAM_BYTES = 1024
 RULES = [(re.escape(form(local)), form(plain))
          for local, plain in ((WORK, "/home/ci/project"), (SOCKET, "/var/run/docker.sock"), (REGISTRY, "127.0.0.1:5000"))
          for form in (str, lambda text: quote(text, safe=""), lambda text: text.encode().hex())]
+# An id begins a word, also after an escaped quote.
+START = r"(?:(?<=%22)|\b)"
 RULES += [
     (re.escape(socket.gethostname()) + r"\b(?=:)", "host"),
-    (r"\b[0-9a-f]{64}\b", "0123456789abcdef" * 4),
+    (START + r"[0-9a-f]{64}\b", "0123456789abcdef" * 4),
     (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "01234567-89ab-4def-8123-456789abcdef"),
-    (r"\b[0-9a-f]{32}\b", "0123456789abcdef" * 2),
+    (START + r"[0-9a-f]{32}\b", "0123456789abcdef" * 2),
     (r"(?i)(Traceparent: 00-\w+)-[0-9a-f]{16}-", r"\1-0123456789abcdef-"),
-    (r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{12}\b", "0123456789ab"),
+    (START + r"(?=[0-9a-f]*[0-9])[0-9a-f]{12}\b", "0123456789ab"),
     (r"\b(since|until)=1[0-9]{9}(\.[0-9]+)?", r"\1=1700000000\2"),
     (r"\b(since|until)=(1700000000)\.[0-9]+", r"\1=\2.123456789"),
     (r"\b[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?", "2026-01-01T00:00:00"),
