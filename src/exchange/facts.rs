@@ -82,15 +82,14 @@ impl Found {
     }
 
     fn absent(&mut self, operation: &Operation, reference: Reference, message: String) {
-        let subject = reference.is_subject();
         match (reference.object, operation) {
             // A volume that is not there yet is made, by this call or with the container.
             (Referent::Object(Object::Volume), Operation::VolumeCreate(_)) => {}
             (Referent::Object(Object::Volume), Operation::ContainerCreate(_)) => self.new_volumes.push(reference.name),
-            // The docker CLI takes 404, on create, for a missing image and pulls it.
             (Referent::Object(Object::Image), _) => self.missing = Some(Refused::Absent(message)),
-            _ if subject => self.missing = Some(Refused::Absent(message)),
-            _ => self.missing = Some(Refused::Dangling(message)),
+            // The docker CLI takes 404, on create, for a missing image and pulls it.
+            (_, Operation::ContainerCreate(_)) => self.missing = Some(Refused::Dangling(message)),
+            _ => self.missing = Some(Refused::Absent(message)),
         }
     }
 }

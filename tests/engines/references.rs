@@ -185,9 +185,19 @@ impl Play<'_> {
 
     fn a_missing_image_is_answered_as_the_engine_answers(&mut self) {
         let body = json!({"Image": format!("{}nowhere:1", self.name("prefix"))});
-        let gate = self.gate("[images]\nallow = [\"**\"]\n");
+        let gate = self.gate("[images]\nallow = [\"**\"]\n[run]\nnetwork = [\"*\"]\n");
         let ours = self.create(&gate, "missing", &body);
         let bare = ask(&self.engine.socket, "POST", "/containers/create", &body.to_string());
+        let target = "/networks/bridge/disconnect";
+        let absent = json!({"Container": format!("{}nowhere", self.name("prefix"))}).to_string();
+        let (there, here) =
+            (ask(&self.engine.socket, "POST", target, &absent), ask(&gate.socket(), "POST", target, &absent));
+        self.expect(
+            "a missing container is missing",
+            &here,
+            there.status,
+            there.json()["message"].as_str().unwrap_or("?"),
+        );
         self.expect("a missing image is missing", &ours, bare.status, bare.json()["message"].as_str().unwrap_or("?"));
     }
 }
