@@ -3,6 +3,7 @@
 
 use hyper::Method;
 
+use crate::api::archive::{ImageArchive, Named};
 use crate::api::bind::{Bind, BindSource};
 use crate::api::call::{Call, Outgoing};
 use crate::api::credentials::RegistryHeaders;
@@ -47,6 +48,21 @@ fn read(method: &Method, target: &str, headers: RegistryHeaders, body: &[u8]) ->
     let version = call.version.unwrap_or(ApiVersion::MAX);
     let body = if call.route.endpoint.body == BodyKind::Stream { &[] } else { body };
     Some((call.operation(body).ok()?, version))
+}
+
+/// A byte for the length of the pieces, and an image archive in them
+pub fn archive(data: &[u8]) {
+    let [length, archive @ ..] = data else { return };
+    let Some((written, names)) = read_archive(archive, usize::from(*length) + 1) else { return };
+    let again = read_archive(&written, written.len().max(1));
+    assert_eq!(again, Some((written, names)), "{}", archive.escape_ascii());
+}
+
+fn read_archive(bytes: &[u8], length: usize) -> Option<(Vec<u8>, Vec<Named>)> {
+    let (mut archive, mut written) = (ImageArchive::new(1 << 16), Vec::new());
+    bytes.chunks(length).try_for_each(|piece| archive.push(piece, &mut written)).ok()?;
+    archive.finish(&mut written).ok()?;
+    Some((written, archive.names()))
 }
 
 /// A JSON document

@@ -359,7 +359,8 @@ fn every_operation_is_read_and_written() {
 fn the_seeds_of_every_fuzz_target_hold_the_laws() {
     use sockwarden::fuzzing;
     type Target = fn(&[u8]);
-    let targets: [(&str, Target); 6] = [
+    let targets: [(&str, Target); 7] = [
+        ("archive", fuzzing::archive),
         ("call", fuzzing::call),
         ("json", fuzzing::json),
         ("query", fuzzing::query),

@@ -67,6 +67,14 @@ fn every_file_that_names_an_image_is_read() {
     assert_eq!(tags(&archive(&[index])), ["docker.io/library/a:1", "docker.io/library/b:2"]);
 }
 
+/// Python's tarfile wrote them; the first byte is the fuzzer's
+#[test]
+fn what_another_writer_made_is_read() {
+    let docker = include_bytes!("../../../fuzz/seeds/archive/docker");
+    assert_eq!(tags(&docker[1..]), ["docker.io/library/a:1", "docker.io/library/a:1"]);
+    assert_eq!(tags(&include_bytes!("../../../fuzz/seeds/archive/oci")[1..]), ["docker.io/library/a:1"]);
+}
+
 #[test]
 fn what_is_written_is_read_again_as_the_same() {
     let layer = vec![7; 1000];
@@ -79,6 +87,15 @@ fn what_is_written_is_read_again_as_the_same() {
     let (written, names) = read(&bytes).unwrap();
     assert_eq!(written, bytes);
     assert_eq!(read(&written).unwrap(), (written.clone(), names));
+}
+
+#[test]
+fn a_layer_of_more_than_eight_gibibytes_has_its_size() {
+    for size in [0, 1, (1 << 33) - 1, 1 << 33, 1 << 40] {
+        let mut block = Vec::new();
+        write_header("layer.tar", b'0', size, "", &mut block);
+        assert_eq!(Header::read(&block).unwrap().size, size);
+    }
 }
 
 #[test]
