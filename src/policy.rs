@@ -115,6 +115,8 @@ pub struct ImagePattern {
     pub repository: Regex,
     /// Over the registry alone
     pub registry: Regex,
+    /// Whether it is about ids of images that have no name
+    pub nameless: bool,
 }
 
 /// Host paths by glob, with an access and a propagation

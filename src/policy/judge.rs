@@ -253,13 +253,13 @@ fn image_names(image: &ImageRef, field: &str, names: &[RealName]) -> Vec<String>
     found.map_or_else(|| vec![image.to_string()], |real| real.names.clone())
 }
 
-/// One allowed name is enough, and so is one forbidden name
+/// One allowed name is enough, and so is one forbidden name; an id of an image with names comes after them
 fn image_granted(policy: &Policy, names: &[String]) -> Result<Line, Refusal> {
     let way_out = "use an image that `[images] allow` names, or have the registry added there";
     let any = |holds: &dyn Fn(&String) -> bool| names.iter().any(holds);
     decide(
         &policy.images,
-        |pattern| any(&|name| pattern.matches(name)),
+        |pattern| !(pattern.nameless && names.len() > 1) && any(&|name| pattern.matches(name)),
         |pattern| any(&|name| pattern.touches(name)),
         way_out,
     )

@@ -24,6 +24,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
     let mut play = Play { engine, stage, failed: Vec::new() };
     play.a_forbidden_image_is_forbidden_by_every_reference();
     play.an_id_of_an_allowed_image_is_allowed();
+    play.an_image_of_a_name_that_is_not_allowed_is_not_used_by_its_id();
     play.a_tag_named_like_an_id_is_that_tag();
     play.a_forbidden_network_is_forbidden_by_its_id();
     play.a_container_of_a_forbidden_name_is_not_joined_by_its_id();
@@ -112,6 +113,37 @@ impl Play<'_> {
         if made["Config"]["Image"] != id.as_str() {
             self.failed.push(format!("the full id was not sent: {}", made["Config"]["Image"]));
         }
+    }
+
+    fn an_image_of_a_name_that_is_not_allowed_is_not_used_by_its_id(&mut self) {
+        let id = self.name("image_id");
+        // It has two names, and both are elsewhere.
+        let gate = self.gate("[images]\nallow = [\"r.example/**\", \"sha256:*\"]\n");
+        for image in [&id, &id[7..], &id[7..19]] {
+            let answer = self.create(&gate, "named", &json!({ "Image": image }));
+            self.expect("an image with names is not used as one without", &answer, 403, "is refused");
+        }
+        let gate = self.gate(&format!("[images]\nallow = [\"{id}\"]\n"));
+        let answer = self.create(&gate, "exact", &json!({ "Image": id[7..19] }));
+        self.expect("an image that is allowed by its id is used by it", &answer, 201, "Id");
+        let nameless = self.commit(&id);
+        let gate = self.gate("[images]\nallow = [\"sha256:*\"]\n");
+        let answer = self.create(&gate, "nameless", &json!({ "Image": nameless }));
+        self.expect("an image without a name is used by its id", &answer, 201, "Id");
+        self.engine("DELETE", &format!("/containers/{}nameless", self.name("prefix")), &Value::Null);
+        self.engine("DELETE", &format!("/images/{nameless}"), &Value::Null);
+    }
+
+    /// An image without a name
+    fn commit(&self, image: &str) -> String {
+        let made =
+            self.engine("POST", "/containers/create", &json!({"Image": image}))["Id"].as_str().unwrap_or("").to_owned();
+        let image = self.engine("POST", &format!("/commit?container={made}"), &json!({}))["Id"]
+            .as_str()
+            .unwrap_or("")
+            .to_owned();
+        self.engine("DELETE", &format!("/containers/{made}"), &Value::Null);
+        image
     }
 
     fn a_tag_named_like_an_id_is_that_tag(&mut self) {

@@ -15,7 +15,7 @@ pub fn image(pattern: &str) -> Result<ImagePattern, BadPattern> {
         return whole(".*", ".*", ".*");
     }
     if pattern == "sha256:*" {
-        return whole("sha256:[0-9a-f]*", NOTHING, NOTHING);
+        return Ok(ImagePattern { nameless: true, ..whole("sha256:[0-9a-f]*", NOTHING, NOTHING)? });
     }
     if pattern.starts_with("sha256:") {
         let known = ImageRef::read(pattern).map_err(|error| BadPattern::new(error.to_string()))?;
@@ -46,7 +46,8 @@ pub fn image(pattern: &str) -> Result<ImagePattern, BadPattern> {
 fn whole(reference: &str, repository: &str, registry: &str) -> Result<ImagePattern, BadPattern> {
     let regex =
         |regex: &str| Regex::new(&format!(r"\A(?s:{regex})\z")).map_err(|error| BadPattern::new(error.to_string()));
-    Ok(ImagePattern { reference: regex(reference)?, repository: regex(repository)?, registry: regex(registry)? })
+    let (reference, repository, registry) = (regex(reference)?, regex(repository)?, regex(registry)?);
+    Ok(ImagePattern { reference, repository, registry, nameless: false })
 }
 
 /// The expression for the registry alone

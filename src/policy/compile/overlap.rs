@@ -81,7 +81,8 @@ pub fn images(wider: &ImagePattern, text: &str, pattern: &ImagePattern) -> bool 
     let digest = format!("@sha256:{}", "0".repeat(64));
     let samples = bare.flat_map(|sample| [format!("{sample}{digest}"), sample]);
     let mut samples = samples.filter(|sample| pattern.matches(sample)).peekable();
-    samples.peek().is_some() && samples.all(|sample| wider.matches(&sample))
+    let same_kind = pattern.nameless || !wider.nameless;
+    same_kind && samples.peek().is_some() && samples.all(|sample| wider.matches(&sample))
 }
 
 /// Paths are compared by samples, too
