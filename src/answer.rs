@@ -87,6 +87,12 @@ pub enum Refused {
     /// Not 404: the docker CLI takes that, on create, for a missing image and pulls it.
     #[error("{0}")]
     Dangling(String),
+    /// More objects or host paths than are looked up for one request
+    #[error("the request names more than {limit} objects or host paths")]
+    Crowded {
+        /// How many may be named
+        limit: usize,
+    },
     /// A host path could not be pinned
     #[error("the policy wants host paths pinned (`pin` in `[mounts]`), and this one cannot be: {0}")]
     Unpinned(String),
@@ -124,6 +130,7 @@ impl Refused {
             | Self::HeadBroken
             | Self::BodyBroken
             | Self::Archive(_)
+            | Self::Crowded { .. }
             | Self::Dangling(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,

@@ -145,6 +145,10 @@ impl Exchange {
         if let Some(verdict) = refused_unseen(&self.policy, &operation) {
             return Err(self.deny(verdict));
         }
+        let named = self.objects.len().max(operation.host_paths().len());
+        if named > MOST_NAMED && self.policy.mode != Mode::Record {
+            return Err(Refused::Crowded { limit: MOST_NAMED });
+        }
         let mut found = match self.policy.mode {
             Mode::Record => Found::of(&gate.owner),
             Mode::Enforce | Mode::Warn => facts::gather(&gate.engine, &operation, &gate.owner).await?,
@@ -347,6 +351,9 @@ impl Exchange {
         End::new(audit, id.clone(), name, operation, *begun, Arc::clone(bytes), place.take())
     }
 }
+
+/// Objects or host paths that one request may name: each is looked up, and a large body could name a million
+const MOST_NAMED: usize = 500;
 
 /// Makes a volume that a container is about to mount, so that it carries its owner from the start
 async fn make_volume(gate: &Gate, recorded: &crate::audit::Recorded, name: &str) -> Result<(), Refused> {

@@ -334,3 +334,30 @@ fn privileged_behind_any_length_of_padding_is_refused() {
         }
     }
 }
+
+#[test]
+fn no_request_makes_the_engine_look_for_a_million_things() {
+    let (place, site) = cache("ro");
+    let cache = place.path().join("cache").display().to_string();
+    let binds = |count: usize| {
+        let binds: Vec<String> = (0..count).map(|number| format!("\"{cache}:/c{number}:ro\"")).collect();
+        site.create(&format!(r#"{{"Binds":[{}]}}"#, binds.join(",")))
+    };
+    let networks = |count: usize| {
+        let keys: Vec<String> = (0..count).map(|number| format!("\"n{number}\":{{}}")).collect();
+        let body = format!(r#"{{"Image":"a","NetworkingConfig":{{"EndpointsConfig":{{{}}}}}}}"#, keys.join(","));
+        json("POST", CREATE, body)
+    };
+    let exports = |count: usize| plain("GET", &format!("/v1.41/images/get?names=a{}", "&names=a".repeat(count - 1)));
+    let wide = "version = 1\nname = \"x\"\nallow = [\"container\", \"image\"]\n[images]\nallow = [\"**\"]\n[run]\nnetwork = [\"*\"]\n";
+    let other = Site::new(wide);
+    for (site, request) in [(&site, binds(501)), (&other, networks(501)), (&other, exports(501))] {
+        let answer = site.proxy.ask(&request);
+        assert_eq!(answer.status(), 400, "{answer:?}");
+        assert!(answer.said().contains("names more than 500"), "{answer:?}");
+        assert_eq!(site.engine.heard(), [""; 0]);
+    }
+    site.sends(binds(400));
+    other.sends(networks(400));
+    other.sends(exports(400));
+}
