@@ -298,6 +298,8 @@ impl Param for Filters {
                 return Err(format!("`{}` twice", key.escape_debug()));
             }
         }
+        // A key without a value filters nothing, and is not sent.
+        filters.retain(|_, values| !values.is_empty());
         Ok(Self(filters))
     }
 
@@ -331,6 +333,7 @@ mod tests {
         let list = filters(r#"{"label":["a=b","c"]}"#).unwrap();
         assert_eq!(list, filters(r#"{"label":{"a=b":true,"c":true}}"#).unwrap());
         assert_eq!(list.write(), [r#"{"label":{"a=b":true,"c":true}}"#]);
+        assert_eq!(filters(r#"{"label":["c"],"status":{},"name":[],"id":null}"#), filters(r#"{"label":["c"]}"#));
         assert!(filters(r#"{"label":null}"#).unwrap().write().is_empty());
     }
 

@@ -123,10 +123,17 @@ def images():
         layer = max(packed.getmembers(), key=lambda member: member.size)
         return digest(packed.extractfile(layer).read())
 
+    # The engine says so in a stream that began well, sockwarden before there is one.
+    def load_nonsense():
+        try:
+            client.images.load(b"no tar at all" * 100)
+        except (docker.errors.ImageLoadError, docker.errors.APIError):
+            return "refused"
+
     step("save", save)
     step("remove", lambda: client.images.remove(f"{BASE}:1"))
     step("load", lambda: [f"{BASE}:1" in image.tags for image in client.images.load(saved)])
-    step("load nonsense", lambda: client.images.load(b"no tar at all" * 100), fails="ImageLoadError")
+    step("load nonsense", load_nonsense)
     step("remove again", lambda: client.images.remove(f"{BASE}:1"))
 
 
