@@ -53,7 +53,8 @@ impl Headers for Auth {
     fn read(headers: &RegistryHeaders) -> Result<Self, String> {
         let Some(json) = decode(headers.auth.as_deref(), AUTH)? else { return Ok(Self(None)) };
         let Plain(credentials) = Plain::read(lower_keys(json), &At::Body).map_err(|_| malformed(AUTH))?;
-        Ok(Self(Some(credentials)))
+        // Members that say nothing are no credentials either.
+        Ok(Self(Some(credentials).filter(|credentials| *credentials != Credentials::default())))
     }
 
     // Always there: engines up to 28.2 look for credentials in the body of a push that has no header, and fail on none.
@@ -123,6 +124,9 @@ mod tests {
         let read = Auth::read(&RegistryHeaders { auth, config: None }).unwrap();
         let (_, written) = read.write().unwrap();
         assert_eq!(CODEC.decode(written).unwrap(), br#"{"username":"u","password":"secret"}"#);
+
+        let auth = Some(CODEC.encode(r#"{"registrytoken":null}"#));
+        assert_eq!(Auth::read(&RegistryHeaders { auth, config: None }), Ok(Auth(None)));
 
         let auth = Some(CODEC.encode(r#"{"username":"u","username":"secret"}"#));
         let error = Auth::read(&RegistryHeaders { auth, config: None }).unwrap_err();
