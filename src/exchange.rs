@@ -167,7 +167,8 @@ impl Exchange {
                 if let Some(verdict) = refused(&self.policy, &followed.operation, &found.facts) {
                     return Err(self.deny(verdict));
                 }
-                if self.policy.pin.is_some() {
+                // Nothing is mounted for a call that goes no further.
+                if self.policy.pin.is_some() && found.missing.is_none() {
                     let made = pinned.insert(gate.pins.make(followed.resolved).await?);
                     found.facts.pinned = std::mem::take(&mut made.paths);
                 }
