@@ -34,10 +34,12 @@ use crate::answer::{self, Body, Refused, denial};
 use crate::api::call::Call;
 use crate::api::operation::Operation;
 use crate::api::request::BodyKind;
-use crate::audit::record::{Caller, ObjectLine, Opened, Outcome, ask_lines, change_lines, verdict_word};
+use crate::audit::record::{ObjectLine, Opened, Outcome, ask_lines, change_lines, verdict_word};
 use crate::audit::{Audit, Recorded};
+use crate::caller::Caller;
 use crate::config::Limits;
 use crate::engine::{Engine, EngineError, Link};
+use crate::owner::Owner;
 use crate::policy::ask::What;
 use crate::policy::judge::{Verdict, approve, refused, refused_unseen};
 use crate::policy::{Mode, Policy};
@@ -50,7 +52,7 @@ pub struct Gate {
     /// Listener's name
     pub name: Arc<str>,
     /// Owner of what is made through it
-    pub owner: Arc<str>,
+    pub owner: Owner,
     /// Its policy, as last loaded
     pub policy: watch::Receiver<Arc<Policy>>,
     /// The engine
@@ -71,9 +73,18 @@ pub struct Gate {
     pub tunnels: TaskTracker,
 }
 
+/// Who calls, of all requests of one connection
+#[derive(Debug)]
+pub struct Who {
+    /// The peer
+    pub caller: Caller,
+    /// Owner of what it makes
+    pub owner: Owner,
+}
+
 /// Serves one request; never fails, as every failure is an answer
-pub async fn exchange(gate: Arc<Gate>, link: Arc<Link>, caller: Caller, request: Request<Incoming>) -> Response<Body> {
-    let mut exchange = Exchange::begin(gate, link, caller, &request);
+pub async fn exchange(gate: Arc<Gate>, link: Arc<Link>, who: Arc<Who>, request: Request<Incoming>) -> Response<Body> {
+    let mut exchange = Exchange::begin(gate, link, who, &request);
     match exchange.run(request).await {
         Ok(response) => response,
         Err(refused) => exchange.refuse(&refused),
@@ -85,7 +96,7 @@ struct Exchange {
     gate: Arc<Gate>,
     link: Arc<Link>,
     policy: Arc<Policy>,
-    caller: Caller,
+    who: Arc<Who>,
     id: String,
     begun: Instant,
     request: String,
@@ -99,14 +110,14 @@ struct Exchange {
 }
 
 impl Exchange {
-    fn begin(gate: Arc<Gate>, link: Arc<Link>, caller: Caller, request: &Request<Incoming>) -> Self {
+    fn begin(gate: Arc<Gate>, link: Arc<Link>, who: Arc<Who>, request: &Request<Incoming>) -> Self {
         let policy = Arc::clone(&gate.policy.borrow());
         let request = format!("{} {}", request.method(), request.uri().path());
         Self {
             gate,
             link,
             policy,
-            caller,
+            who,
             id: next_id(),
             begun: Instant::now(),
             request,
@@ -134,7 +145,7 @@ impl Exchange {
         let (operation, upload, _room) = self.read(call, body).await?;
         // Not before: half a body holds up nobody but its own connection.
         let limit = gate.limits.requests_per_owner;
-        self.place = Some(gate.running.enter(&gate.owner).ok_or(Refused::TooMany { limit })?);
+        self.place = Some(gate.running.enter(self.who.owner.name()).ok_or(Refused::TooMany { limit })?);
         let version = match version {
             Some(version) => version,
             None => gate.engine.version().await?,
@@ -150,8 +161,8 @@ impl Exchange {
             return Err(Refused::Crowded { limit: MOST_NAMED });
         }
         let mut found = match self.policy.mode {
-            Mode::Record => Found::of(&gate.owner),
-            Mode::Enforce | Mode::Warn => facts::gather(&gate.engine, &operation, &gate.owner).await?,
+            Mode::Record => Found::of(&self.who.owner),
+            Mode::Enforce | Mode::Warn => facts::gather(&gate.engine, &operation, &self.who.owner).await?,
         };
         if !found.objects.is_empty() {
             self.objects = std::mem::take(&mut found.objects);
@@ -191,7 +202,7 @@ impl Exchange {
         self.end = Some(self.end_line());
 
         for volume in found.new_volumes.iter().filter(|_| self.policy.isolate.is_some()) {
-            make_volume(&gate, &recorded, volume).await?;
+            make_volume(&gate, &self.who.owner, &recorded, volume).await?;
         }
         let broken_off = BrokenOff::default();
         let upload = match upload {
@@ -329,8 +340,8 @@ impl Exchange {
             event: "request",
             id: &self.id,
             listener: &self.gate.name,
-            caller: self.caller,
-            owner: &self.gate.owner,
+            caller: &self.who.caller,
+            owner: self.who.owner.name(),
             policy: &self.policy.name,
             operation: self.operation,
             request: &self.request,
@@ -357,14 +368,14 @@ impl Exchange {
 const MOST_NAMED: usize = 500;
 
 /// Makes a volume that a container is about to mount, so that it carries its owner from the start
-async fn make_volume(gate: &Gate, recorded: &crate::audit::Recorded, name: &str) -> Result<(), Refused> {
-    let (status, body) = gate.engine.make_volume(recorded, name, &gate.owner).await?;
+async fn make_volume(gate: &Gate, owner: &Owner, recorded: &Recorded, name: &str) -> Result<(), Refused> {
+    let (status, body) = gate.engine.make_volume(recorded, name, owner.name()).await?;
     let made: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
-    let owner =
+    let its_owner =
         made.as_ref().and_then(|made| made.pointer("/Labels/sockwarden.owner")).and_then(|owner| owner.as_str());
     // Somebody may have made it in between: an existing volume comes back with its own labels.
     match status.is_success() {
-        true if owner == Some(&*gate.owner) => Ok(()),
+        true if its_owner == Some(&**owner.name()) => Ok(()),
         true => Err(Refused::Denied(format!("volume {name} of another owner is refused: use another name"))),
         false => Err(EngineError::Broken(String::from_utf8_lossy(&body).into_owned()).into()),
     }
@@ -381,7 +392,7 @@ fn next_id() -> String {
 /// Records what came on a connection and was no request, and returns the answer where hyper has sent none
 ///
 /// `begun` says whether a part of a head was read. A connection that ends between two requests is nobody's call.
-pub fn unreadable(gate: &Gate, caller: Caller, error: &hyper::Error, begun: bool) -> Option<Vec<u8>> {
+pub fn unreadable(gate: &Gate, who: &Who, error: &hyper::Error, begun: bool) -> Option<Vec<u8>> {
     let (refused, answered) = match error {
         error if error.is_parse_version_h2() => (Refused::Http2, false),
         error if error.is_parse_too_large() => (Refused::HeadTooLarge, true),
@@ -401,8 +412,8 @@ pub fn unreadable(gate: &Gate, caller: Caller, error: &hyper::Error, begun: bool
         event: "request",
         id: &id,
         listener: &gate.name,
-        caller,
-        owner: &gate.owner,
+        caller: &who.caller,
+        owner: who.owner.name(),
         policy: &policy.name,
         operation: "unknown",
         request: "",

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod api;
 pub mod audit;
+pub mod caller;
 pub mod cli;
 pub mod config;
 pub mod engine;
@@ -14,6 +15,7 @@ pub mod fuzzing;
 pub mod hangup;
 pub mod log;
 pub mod mount;
+pub mod owner;
 pub mod policy;
 pub mod running;
 pub mod server;

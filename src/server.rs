@@ -15,6 +15,7 @@ use crate::audit::file::AuditFile;
 use crate::config::{Config, DEFAULT_PATH, Listener, PolicyRef};
 use crate::engine::Engine;
 use crate::exchange::{Gate, Ours, Pins, Room, unseen};
+use crate::owner::Owner;
 use crate::running::Running;
 use crate::server::policies::{LOOK, Policies, PolicyError};
 use crate::server::socket::{Claim, SocketError};
@@ -113,7 +114,7 @@ impl Server {
             let Some(policy) = policies.subscribe(index) else { continue };
             let gate = Arc::new(Gate {
                 name: listener.name.as_str().into(),
-                owner: listener.owner.as_str().into(),
+                owner: Owner::new(&listener.owner),
                 policy,
                 engine: Arc::clone(&engine),
                 audit: Arc::clone(&audit),

@@ -19,8 +19,11 @@ use std::path::{Path, PathBuf};
 const TABLE: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["config", "log", "policy", "server"]),
-    ("server", &["answer", "audit", "config", "engine", "exchange", "hangup", "policy", "running"]),
-    ("exchange", &["answer", "api", "audit", "config", "engine", "mount", "policy", "running", "stream"]),
+    ("server", &["answer", "audit", "caller", "config", "engine", "exchange", "hangup", "owner", "policy", "running"]),
+    (
+        "exchange",
+        &["answer", "api", "audit", "caller", "config", "engine", "mount", "owner", "policy", "running", "stream"],
+    ),
     // The body of what is sent is that of what is answered: `answer::Body`.
     ("engine", &["answer", "api", "audit", "policy"]),
     ("stream", &["answer", "audit", "hangup", "running"]),
@@ -28,11 +31,13 @@ const TABLE: &[(&str, &[&str])] = &[
     ("answer", &["api", "engine", "policy"]),
     ("config", &["audit"]),
     ("log", &["config"]),
-    ("audit", &["policy"]),
+    ("audit", &["caller", "policy"]),
+    ("caller", &["api"]),
     ("mount", &["api"]),
     ("policy", &["api"]),
     ("api", &[]),
     ("hangup", &[]),
+    ("owner", &[]),
     ("running", &[]),
 ];
 

@@ -9,18 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::caller::Caller;
 use crate::policy::judge::{Decision, Judged, Verdict};
-
-/// Who is on the other end of the connection, as the kernel says
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Caller {
-    /// User
-    pub uid: u32,
-    /// Group
-    pub gid: u32,
-    /// Process, as seen from here; absent when it cannot be
-    pub pid: Option<i32>,
-}
 
 /// The first line of an exchange
 #[derive(Debug, Serialize)]
@@ -34,7 +24,7 @@ pub struct Opened<'a> {
     /// Listener's name
     pub listener: &'a str,
     /// Who called
-    pub caller: Caller,
+    pub caller: &'a Caller,
     /// Owner of what is made
     pub owner: &'a str,
     /// Policy that judged

@@ -13,6 +13,7 @@ use crate::api::image_ref::ImageRef;
 use crate::api::operation::Operation;
 use crate::audit::record::ObjectLine;
 use crate::engine::{Engine, EngineError, Question};
+use crate::owner::Owner;
 use crate::policy::ask::{Ask, Object, What};
 use crate::policy::asks::existing_volume;
 use crate::policy::judge::{Facts, Pin, RealName};
@@ -42,7 +43,7 @@ pub fn named(operation: &Operation) -> Vec<ObjectLine> {
 ///
 /// # Errors
 /// When the engine cannot be asked.
-pub async fn gather(engine: &Engine, operation: &Operation, owner: &str) -> Result<Found, Refused> {
+pub async fn gather(engine: &Engine, operation: &Operation, owner: &Owner) -> Result<Found, Refused> {
     let mut found = Found::of(owner);
     for reference in references(operation) {
         let kind = kind(reference.object);
@@ -68,7 +69,7 @@ pub async fn gather(engine: &Engine, operation: &Operation, owner: &str) -> Resu
             found.facts.pins.push(Pin { object, name: name.clone(), id, subject });
         }
         found.objects.push(ObjectLine { kind, name: name.clone(), id });
-        if object != Object::Image && its_owner.as_deref() != Some(owner) {
+        if object != Object::Image && its_owner.as_deref() != Some(owner.name()) {
             found.facts.foreign.push((object, name, field));
         }
     }
@@ -77,8 +78,9 @@ pub async fn gather(engine: &Engine, operation: &Operation, owner: &str) -> Resu
 
 impl Found {
     /// Nothing but who owns what is made
-    pub fn of(owner: &str) -> Self {
-        Self { facts: Facts { owner: Some(owner.to_owned()), ..Facts::default() }, ..Self::default() }
+    pub fn of(owner: &Owner) -> Self {
+        let stamp = [(OWNER_LABEL.to_owned(), owner.to_string())].into();
+        Self { facts: Facts { stamp, ..Facts::default() }, ..Self::default() }
     }
 
     fn absent(&mut self, operation: &Operation, reference: Reference, message: String) {

@@ -18,6 +18,7 @@ use crate::audit::file::AuditFile;
 use crate::config::{Config, Flags};
 use crate::engine::Engine;
 use crate::exchange::{Gate, Ours, Pins, Room};
+use crate::owner::Owner;
 use crate::policy::compile::compile;
 use crate::policy::shipped;
 use crate::policy::{Mode, Policy};
@@ -101,7 +102,7 @@ fn gate(place: &Path, policy: &Arc<Policy>) -> std::io::Result<Gate> {
     let limits = config.limits;
     Ok(Gate {
         name: "fuzz".into(),
-        owner: fake::OWNER.into(),
+        owner: Owner::new(fake::OWNER),
         policy,
         engine: Arc::new(Engine::new(config.engine, limits.engine_connect, limits.engine_answer)),
         audit: Arc::new(Audit::new(AuditFile::open(&config.audit.path, config.audit.rotation, false)?)),

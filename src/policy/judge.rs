@@ -1,5 +1,7 @@
 //! The verdict: every ask held against the policy, with a reason for each that is refused.
 
+use std::collections::BTreeMap;
+
 use crate::api::bind::HostPath;
 use crate::api::image_ref::ImageRef;
 use crate::api::operation::Operation;
@@ -12,8 +14,8 @@ use crate::policy::{Effect, Fact, Grants, Line, Mode, OperationPattern, Policy, 
 /// What was looked up before judging
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The owner that new objects get; none when the listener names none
-    pub owner: Option<String>,
+    /// Labels in our namespace that new objects get, first of all their owner
+    pub stamp: BTreeMap<String, String>,
     /// Objects the operation touches that belong to somebody else: kind, name, field
     pub foreign: Vec<(Object, String, String)>,
     /// Full ids of objects the operation touches, to be sent in place of their names

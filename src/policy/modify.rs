@@ -32,7 +32,7 @@ pub struct Change {
 /// Changes an operation as the policy says
 pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Operation, Vec<Change>) {
     let mut changes = Changes(Vec::new());
-    let owner = facts.owner.as_deref();
+    let stamped = &facts.stamp;
     let labels = &policy.force.labels;
     match &mut operation {
         Operation::ContainerCreate(Request { body: JsonBody(body), .. }) => {
@@ -46,10 +46,10 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
                 "HostConfig.ShmSize",
                 &mut changes,
             );
-            stamp(owner, labels, &mut body.config.labels, &mut changes);
+            stamp(stamped, labels, &mut body.config.labels, &mut changes);
             for mount in body.host_mut().settings.mounts.iter_mut().flatten() {
-                if let (Some(owner), Some(volume)) = (owner, mount.volume_labels_mut()) {
-                    volume.insert(OWNER_LABEL.to_owned(), owner.to_owned());
+                if let (Some(owner), Some(volume)) = (stamped.get(OWNER_LABEL), mount.volume_labels_mut()) {
+                    volume.insert(OWNER_LABEL.to_owned(), owner.clone());
                 }
             }
         }
@@ -57,10 +57,10 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
             limit(&policy.limits, &mut body.resources, "", Absent::Stays, &mut changes);
         }
         Operation::NetworkCreate(Request { body: JsonBody(body), .. }) => {
-            stamp(owner, labels, &mut body.labels, &mut changes);
+            stamp(stamped, labels, &mut body.labels, &mut changes);
         }
         Operation::VolumeCreate(Request { body: JsonBody(body), .. }) => {
-            stamp(owner, labels, &mut body.labels, &mut changes);
+            stamp(stamped, labels, &mut body.labels, &mut changes);
         }
         Operation::BuildClassic(Request { query, .. }) => build(policy, query, &mut changes),
         _ => {}
@@ -236,7 +236,7 @@ fn build(policy: &Policy, query: &mut Build, changes: &mut Changes) {
 }
 
 fn stamp(
-    owner: Option<&str>,
+    stamped: &BTreeMap<String, String>,
     forced: &BTreeMap<String, (String, Line)>,
     labels: &mut Option<BTreeMap<String, String>>,
     changes: &mut Changes,
@@ -250,8 +250,8 @@ fn stamp(
         }
     }
     // Not a change of what was asked for: every object has it.
-    if let Some(owner) = owner {
-        labels.get_or_insert_default().insert(OWNER_LABEL.to_owned(), owner.to_owned());
+    if !stamped.is_empty() {
+        labels.get_or_insert_default().extend(stamped.clone());
     }
 }
 

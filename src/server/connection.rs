@@ -12,15 +12,15 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use crate::answer::too_many_connections;
-use crate::audit::record::Caller;
+use crate::caller::Caller;
 use crate::engine::Link;
-use crate::exchange::{Gate, exchange, unreadable};
+use crate::exchange::{Gate, Who, exchange, unreadable};
 use crate::hangup::Hangup;
 
 /// Serves a connection to its end, or until it is idle after `ending` turned true
 pub async fn serve(gate: Arc<Gate>, stream: UnixStream, mut ending: watch::Receiver<bool>) {
-    let (caller, hangup) = match (caller(&stream), Hangup::of(&stream)) {
-        (Ok(caller), Ok(hangup)) => (caller, hangup),
+    let (who, hangup) = match (Caller::of(&stream), Hangup::of(&stream)) {
+        (Ok(caller), Ok(hangup)) => (Arc::new(Who { caller, owner: gate.owner.clone() }), hangup),
         (Err(error), _) | (_, Err(error)) => {
             tracing::warn!(%error, "a connection could not be identified and was closed");
             return;
@@ -29,9 +29,10 @@ pub async fn serve(gate: Arc<Gate>, stream: UnixStream, mut ending: watch::Recei
     let asked = Arc::new(AtomicBool::new(false));
     let service = {
         let (gate, link, asked) = (Arc::clone(&gate), Arc::new(Link::default()), Arc::clone(&asked));
+        let who = Arc::clone(&who);
         service_fn(move |request| {
             asked.store(true, Ordering::Relaxed);
-            let exchange = exchange(Arc::clone(&gate), Arc::clone(&link), caller, request);
+            let exchange = exchange(Arc::clone(&gate), Arc::clone(&link), Arc::clone(&who), request);
             async move { Ok::<_, std::convert::Infallible>(exchange.await) }
         })
     };
@@ -57,7 +58,7 @@ pub async fn serve(gate: Arc<Gate>, stream: UnixStream, mut ending: watch::Recei
         }
     };
     let (Err(error), Some(parts)) = (served, connection.into_parts()) else { return };
-    let words = unreadable(&gate, caller, &error, !parts.read_buf.is_empty());
+    let words = unreadable(&gate, &who, &error, !parts.read_buf.is_empty());
     // Behind an earlier answer, which may still be on its way, nothing may be written.
     if let Some(words) = words.filter(|_| !asked.load(Ordering::Relaxed)) {
         say(parts.io.into_inner(), &words).await;
@@ -72,12 +73,4 @@ pub async fn turn_away(stream: UnixStream) {
 /// Writes the last words of a connection; whoever does not listen is not waited for
 async fn say(mut stream: UnixStream, words: &[u8]) {
     let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(words)).await;
-}
-
-/// Who is on the other end, as the kernel says
-fn caller(stream: &UnixStream) -> std::io::Result<Caller> {
-    let credentials = stream.peer_cred()?;
-    // 0 stands for a process in a namespace that cannot be seen from here.
-    let pid = credentials.pid().filter(|pid| *pid != 0);
-    Ok(Caller { uid: credentials.uid(), gid: credentials.gid(), pid })
 }

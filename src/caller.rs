@@ -1,0 +1,84 @@
+//! Who is on the other end of a connection: the kernel's word on the peer, and the engine's on the peer's container.
+//!
+//! Nothing that a client sends is in here. Looked up once a connection and kept as long as it, never by process id.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use tokio::net::UnixStream;
+
+use crate::api::bind::HostPath;
+
+/// Who called, and what it has itself
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Caller {
+    /// User
+    pub uid: u32,
+    /// Group
+    pub gid: u32,
+    /// Process, as seen from here; absent when it cannot be
+    pub pid: Option<i32>,
+    /// The container it runs in
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
+}
+
+/// The caller's container, in the engine's words
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Container {
+    /// Full id
+    pub id: String,
+    /// Name without the slash
+    pub name: String,
+    /// Image as it was named when the container was made
+    pub image: String,
+    /// Its labels; not in the record
+    #[serde(skip)]
+    pub labels: BTreeMap<String, String>,
+    /// What is mounted in it
+    #[serde(skip)]
+    pub mounts: Vec<CallerMount>,
+    /// Networks it is attached to: name and full id
+    #[serde(skip)]
+    pub networks: Vec<(String, String)>,
+    /// Its limits
+    #[serde(skip)]
+    pub limits: CallerLimits,
+}
+
+/// One mount of the caller's container
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallerMount {
+    /// Path in the container, cleaned
+    pub destination: HostPath,
+    /// Path on the host; of a volume its mountpoint
+    pub source: Option<HostPath>,
+    /// The volume's name, if it is one
+    pub volume: Option<String>,
+    /// Whether it can be written
+    pub writable: bool,
+}
+
+/// The limits of the caller's container; none is no limit
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CallerLimits {
+    /// Bytes
+    pub memory: Option<i64>,
+    /// CPUs in units of 10⁻⁹
+    pub nano_cpus: Option<i64>,
+    /// Processes
+    pub pids: Option<i64>,
+}
+
+impl Caller {
+    /// The peer of a connection
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn of(stream: &UnixStream) -> std::io::Result<Self> {
+        let credentials = stream.peer_cred()?;
+        // 0 stands for a process in a namespace that cannot be seen from here.
+        let pid = credentials.pid().filter(|pid| *pid != 0);
+        Ok(Self { uid: credentials.uid(), gid: credentials.gid(), pid, container: None })
+    }
+}

@@ -1,0 +1,55 @@
+//! Owners: the names under which things are made and may be seen again.
+
+use std::fmt;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+/// An owner
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Owner {
+    name: Arc<str>,
+    tag: Arc<str>,
+}
+
+impl Owner {
+    /// The owner of that name
+    pub fn new(name: &str) -> Self {
+        let digest = Sha256::digest(name);
+        let tag: String = digest.iter().take(TAG_BYTES).map(|byte| format!("{byte:02x}")).collect();
+        Self { name: name.into(), tag: tag.into() }
+    }
+
+    /// Its name, as on record and in labels
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// A short word made from the name, the same at any time and on any machine: 12 hexadecimal digits
+    ///
+    /// For places where the name itself has no room or may not stand, such as the names of its objects and its cgroup.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// Bytes of the digest that make a tag
+const TAG_BYTES: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_made_of_the_name_alone() {
+        assert_eq!(Owner::new("job-7").tag(), Owner::new("job-7").tag());
+        assert_ne!(Owner::new("job-7").tag(), Owner::new("job-8").tag());
+        assert_eq!(Owner::new("job-7").tag().len(), 12);
+    }
+}
