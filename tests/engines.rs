@@ -11,10 +11,12 @@
 
 mod engines {
     pub mod bollard_job;
+    pub mod caller;
     pub mod case;
     pub mod differential;
     pub mod gate;
     pub mod http;
+    pub mod job;
     pub mod load;
     pub mod pins;
     pub mod references;
@@ -32,6 +34,11 @@ fn a_ci_job_runs_with_a_client_that_knows_nothing_of_it() {
 #[test]
 fn a_pinned_directory_cannot_be_swapped_after_the_check() {
     engines::setting::on_each_engine(engines::pins::run);
+}
+
+#[test]
+fn a_job_container_is_known_by_its_connection() {
+    engines::setting::on_each_engine(engines::caller::run);
 }
 
 #[test]
