@@ -170,7 +170,10 @@ pub fn denial(policy: &str, verdict: &Verdict) -> String {
         };
         format!("{}{place} is refused, {by}: {why}", ask.what)
     };
-    verdict.refused().map(each).collect::<Vec<_>>().join("; ")
+    let told = |(ask, _): &(&Ask, &Refusal)| !matches!(ask.what, What::Foreign(..));
+    let alone = !verdict.refused().any(|refused| told(&refused));
+    // Beside other reasons, what is another's would be told from what is missing.
+    verdict.refused().filter(|refused| alone || told(refused)).map(each).collect::<Vec<_>>().join("; ")
 }
 
 /// An answer with the engine's shape of an error

@@ -10,6 +10,8 @@ mod load;
 mod lower;
 mod paths;
 mod pins;
+mod sight;
+mod unnamed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +32,8 @@ use self::facts::Found;
 use self::load::{BrokenOff, JudgeOfNames, Load};
 pub use self::paths::{Ours, unseen};
 pub use self::pins::Pins;
+use self::sight::Sight;
+use self::unnamed::unnamed;
 use crate::answer::{self, Body, Refused, denial};
 use crate::api::call::Call;
 use crate::api::operation::Operation;
@@ -41,10 +45,11 @@ use crate::config::Limits;
 use crate::engine::{Engine, EngineError, Link};
 use crate::owner::Owner;
 use crate::policy::ask::What;
-use crate::policy::judge::{Verdict, approve, refused, refused_unseen};
+use crate::policy::judge::{Decision, Verdict, approve, refused, refused_unseen};
 use crate::policy::{Mode, Policy};
 use crate::running::{Place, Running};
-use crate::stream::{Counters, Download, End, Rest, Upload, one_way, open, tunnel};
+use crate::shown::names_objects;
+use crate::stream::{Counters, Download, End, Rest, Stripped, Upload, one_way, open, tunnel};
 
 /// What all exchanges of one listener share
 #[derive(Debug)]
@@ -104,6 +109,7 @@ struct Exchange {
     api_version: Option<String>,
     objects: Vec<ObjectLine>,
     verdict: Option<Verdict>,
+    suffix: Option<String>,
     bytes: Arc<Counters>,
     place: Option<Place>,
     end: Option<End>,
@@ -125,6 +131,7 @@ impl Exchange {
             api_version: None,
             objects: Vec::new(),
             verdict: None,
+            suffix: None,
             bytes: Arc::default(),
             place: None,
             end: None,
@@ -154,15 +161,18 @@ impl Exchange {
 
         self.objects = facts::named(&operation);
         if let Some(verdict) = refused_unseen(&self.policy, &operation) {
-            return Err(self.deny(verdict));
+            return Err(self.deny(verdict, None));
         }
         let named = self.objects.len().max(operation.host_paths().len());
         if named > MOST_NAMED && self.policy.mode != Mode::Record {
             return Err(Refused::Crowded { limit: MOST_NAMED });
         }
+        let sight = Sight { who: &self.who, policy: &self.policy };
+        let view = sight.view(&unnamed(&self.id));
+        self.suffix = view.as_ref().map(|view| view.suffix().to_owned());
         let mut found = match self.policy.mode {
             Mode::Record => Found::of(&self.who.owner),
-            Mode::Enforce | Mode::Warn => facts::gather(&gate.engine, &operation, &self.who.owner).await?,
+            Mode::Enforce | Mode::Warn => facts::gather(&gate.engine, &operation, sight, view).await?,
         };
         if !found.objects.is_empty() {
             self.objects = std::mem::take(&mut found.objects);
@@ -176,7 +186,7 @@ impl Exchange {
                 let followed = paths::follow(&gate.ours, &gate.engine, operation, self.policy.pin.is_some()).await?;
                 found.facts.paths = followed.facts;
                 if let Some(verdict) = refused(&self.policy, &followed.operation, &found.facts) {
-                    return Err(self.deny(verdict));
+                    return Err(self.deny(verdict, found.missing));
                 }
                 // Nothing is mounted for a call that goes no further.
                 if self.policy.pin.is_some() && found.missing.is_none() {
@@ -189,7 +199,7 @@ impl Exchange {
 
         let (verdict, approved) = approve(&self.policy, operation, &found.facts);
         let word = verdict_word(verdict.decision, true);
-        let Some(approved) = approved else { return Err(self.deny(verdict)) };
+        let Some(approved) = approved else { return Err(self.deny(verdict, found.missing)) };
         self.verdict = Some(verdict);
         if let Some(missing) = found.missing {
             return Err(missing);
@@ -229,10 +239,12 @@ impl Exchange {
         JudgeOfNames { policy, audit, id, listener, operation: self.operation, most: self.gate.limits.body_bytes }
     }
 
-    fn deny(&mut self, verdict: Verdict) -> Refused {
+    /// What is somebody else's is answered like what is missing; on record it is refused
+    fn deny(&mut self, verdict: Verdict, missing: Option<Refused>) -> Refused {
         let message = denial(&self.policy.name, &verdict);
+        let only_foreign = verdict.refused().all(|(ask, _)| matches!(ask.what, What::Foreign(..)));
         self.verdict = Some(verdict);
-        Refused::Denied(message)
+        missing.filter(|_| only_foreign).unwrap_or(Refused::Denied(message))
     }
 
     /// Reads the operation; a stream is left for later, and a large body keeps its room
@@ -285,6 +297,14 @@ impl Exchange {
             end.outcome(Outcome::Complete);
             return Ok(Response::from_parts(parts, Full::new(body).map_err(|never| match never {}).boxed()));
         }
+        let suffix = self.suffix.as_deref();
+        let body = match suffix.filter(|_| !status.is_success() || names_objects(operation)) {
+            Some(suffix) => {
+                parts.headers.remove(CONTENT_LENGTH);
+                Stripped::new(body, suffix).boxed()
+            }
+            None => body.boxed(),
+        };
         Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).map_err(Into::into).boxed()))
     }
 
@@ -310,7 +330,9 @@ impl Exchange {
                 });
             }
             None => {
-                let word = if matches!(refused, Refused::Denied(_)) { "deny" } else { "error" };
+                let denied = self.policy.mode == Mode::Enforce
+                    && self.verdict.as_ref().is_some_and(|verdict| verdict.decision == Decision::Deny);
+                let word = if denied || matches!(refused, Refused::Denied(_)) { "deny" } else { "error" };
                 if let Err(error) = self.gate.audit.refused(&self.opened(word, Some(status), Some(&message))) {
                     tracing::error!(%error, id = self.id, "a refusal could not be recorded");
                 }

@@ -19,4 +19,5 @@ pub mod owner;
 pub mod policy;
 pub mod running;
 pub mod server;
+pub mod shown;
 pub mod stream;

@@ -27,6 +27,7 @@ pub mod modify;
 pub mod references;
 pub mod report;
 pub mod shipped;
+pub mod view;
 
 /// A policy, ready to judge
 #[derive(Debug, Clone)]
@@ -47,6 +48,8 @@ pub struct Policy {
     pub flags: BTreeMap<Flag, Grants<TextPattern>>,
     /// Whether callers touch only what is their own
     pub isolate: Option<Line>,
+    /// What of others all may see and use
+    pub share: Share,
     /// Whether host paths may be judged by their names where the engine's files cannot be seen
     pub lexical: Option<Line>,
     /// Whether what is mounted is pinned: mounted at a name of its own, which no job can turn elsewhere
@@ -59,6 +62,26 @@ pub struct Policy {
     pub rules: Vec<Rule>,
     /// What is odd about the file, though it can be used
     pub warnings: Report,
+}
+
+impl Policy {
+    /// Whether every owner has an engine of its own: names, lists, and nothing of others
+    ///
+    /// Not with `warn`, which lets pass what would be refused.
+    pub fn gives_views(&self) -> bool {
+        self.isolate.is_some() && self.mode == Mode::Enforce
+    }
+}
+
+/// What all may see and use, whoever made it; nobody may change or remove it
+#[derive(Debug, Clone, Default)]
+pub struct Share {
+    /// Networks, by name
+    pub networks: Vec<TextPattern>,
+    /// Volumes, by name
+    pub volumes: Vec<TextPattern>,
+    /// Images
+    pub images: Vec<ImagePattern>,
 }
 
 /// What happens to a refused request

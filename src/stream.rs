@@ -20,6 +20,7 @@ use crate::audit::Audit;
 use crate::audit::record::{Ended, Outcome, millis};
 use crate::hangup::Hangup;
 use crate::running::Place;
+use crate::shown::strip::Strip;
 
 /// The end of an exchange: writes the last line of its record when it is dropped
 #[derive(Debug)]
@@ -164,26 +165,68 @@ impl Body for Upload {
     }
 }
 
+/// A body out of which one word is taken; its length is not known before its end
+#[derive(Debug)]
+pub struct Stripped<B> {
+    body: B,
+    strip: Option<Strip>,
+}
+
+impl<B> Stripped<B> {
+    /// Passes `body` on without `word`
+    pub fn new(body: B, word: &str) -> Self {
+        Self { body, strip: Some(Strip::new(word)) }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Stripped<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let this = &mut *self;
+        loop {
+            let Some(strip) = &mut this.strip else { return Poll::Ready(None) };
+            let piece = match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(frame)) => frame.into_data().map(|data| strip.pass(&data)).unwrap_or_default(),
+                None => {
+                    let held = strip.end();
+                    this.strip = None;
+                    held
+                }
+            };
+            if !piece.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(piece.into()))));
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.strip.as_ref().is_none_or(|strip| strip.is_empty() && self.body.is_end_stream())
+    }
+}
+
 /// The engine's body on its way to the client; its last byte is the end of the exchange
 #[derive(Debug)]
-pub struct Download {
-    body: Incoming,
+pub struct Download<B: Body> {
+    body: B,
     end: End,
     idle: Option<(Duration, Pin<Box<tokio::time::Sleep>>)>,
 }
 
-impl Download {
+impl<B: Body> Download<B> {
     /// Passes `body` on, counts it, and ends the exchange with it; `idle` cuts a silent stream
-    pub fn new(body: Incoming, end: End, idle: Option<Duration>) -> Self {
+    pub fn new(body: B, end: End, idle: Option<Duration>) -> Self {
         Self { body, end, idle: idle.map(|idle| (idle, Box::pin(tokio::time::sleep(idle)))) }
     }
 }
 
-impl Body for Download {
+impl<B: Body<Data = Bytes> + Unpin> Body for Download<B> {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = B::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let this = &mut *self;
         let frame = match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(frame) => frame,
@@ -219,7 +262,7 @@ impl Body for Download {
     }
 }
 
-impl Drop for Download {
+impl<B: Body> Drop for Download<B> {
     fn drop(&mut self) {
         // A body without a byte is never polled.
         if self.body.is_end_stream() {

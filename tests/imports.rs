@@ -22,11 +22,15 @@ const TABLE: &[(&str, &[&str])] = &[
     ("server", &["answer", "audit", "caller", "config", "engine", "exchange", "hangup", "owner", "policy", "running"]),
     (
         "exchange",
-        &["answer", "api", "audit", "caller", "config", "engine", "mount", "owner", "policy", "running", "stream"],
+        &[
+            "answer", "api", "audit", "caller", "config", "engine", "mount", "owner", "policy", "running", "shown",
+            "stream",
+        ],
     ),
     // The body of what is sent is that of what is answered: `answer::Body`.
     ("engine", &["answer", "api", "audit", "policy"]),
-    ("stream", &["answer", "audit", "hangup", "running"]),
+    ("stream", &["answer", "audit", "hangup", "running", "shown"]),
+    ("shown", &["api"]),
     // A refusal wraps the engine's error, which alone decides its status.
     ("answer", &["api", "engine", "policy"]),
     ("config", &["audit"]),

@@ -37,6 +37,13 @@ impl CheckedMount {
         }
     }
 
+    /// Puts a volume's name on the engine in the place of its name
+    pub fn pin_volume(&mut self, name: &str, found: &str) {
+        if self.0.kind == "volume" && self.0.source == name {
+            found.clone_into(&mut self.0.source);
+        }
+    }
+
     /// Labels of the new volume, to be forced
     pub fn volume_labels_mut(&mut self) -> Option<&mut BTreeMap<String, String>> {
         let of_volume = self.0.kind == "volume";

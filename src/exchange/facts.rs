@@ -13,12 +13,14 @@ use crate::api::image_ref::ImageRef;
 use crate::api::operation::Operation;
 use crate::audit::record::ObjectLine;
 use crate::engine::{Engine, EngineError, Question};
+use crate::exchange::sight::{Seen, Sight, Standing};
 use crate::owner::Owner;
 use crate::policy::ask::{Ask, Object, What};
 use crate::policy::asks::existing_volume;
 use crate::policy::judge::{Facts, Pin, RealName};
 use crate::policy::modify::OWNER_LABEL;
-use crate::policy::references::{Reference, Referent, references};
+use crate::policy::references::{Purpose, Reference, Referent, is_predefined, references};
+use crate::policy::view::{View, is_like_an_id, is_whole_id};
 
 /// What was found
 #[derive(Debug, Default)]
@@ -43,20 +45,42 @@ pub fn named(operation: &Operation) -> Vec<ObjectLine> {
 ///
 /// # Errors
 /// When the engine cannot be asked.
-pub async fn gather(engine: &Engine, operation: &Operation, owner: &Owner) -> Result<Found, Refused> {
-    let mut found = Found::of(owner);
+pub async fn gather(
+    engine: &Engine,
+    operation: &Operation,
+    sight: Sight<'_>,
+    view: Option<View>,
+) -> Result<Found, Refused> {
+    let mut found = Found::of(&sight.who.owner);
+    let look = Look { engine, sight, view: view.as_ref() };
     for reference in references(operation) {
+        if reference.purpose == Purpose::Inspect && view.is_none() {
+            continue;
+        }
         let kind = kind(reference.object);
-        let Known { id, owner: its_owner, names, pin, asks } = match look_up(engine, &reference).await? {
+        let known = match look.up(&reference).await? {
+            // A name of digits that is another's volume is free on the owner's own engine.
+            Looked::Found(known)
+                if known.standing == Standing::Foreign && look.makes(operation, &reference, &known) =>
+            {
+                found.absent(operation, &reference, String::new(), view.as_ref());
+                continue;
+            }
             Looked::Found(known) => known,
             Looked::Absent(message) => {
                 found.objects.push(ObjectLine { kind, name: reference.name.clone(), id: None });
-                found.absent(operation, reference, message);
+                found.absent(operation, &reference, message, view.as_ref());
                 continue;
             }
         };
+        let Known { id, standing, names, pin, found: by, asks } = known;
+        let foreign = standing == Standing::Foreign;
+        if foreign && view.is_some() {
+            let message = missing(reference.object, &reference.name);
+            found.absent(operation, &reference, message, view.as_ref());
+        }
         let subject = reference.is_subject();
-        let Reference { object, name, field } = reference;
+        let Reference { object, name, field, purpose } = reference;
         let object = match object {
             Referent::Object(object) => object,
             Referent::Exec => Object::Container,
@@ -65,14 +89,17 @@ pub async fn gather(engine: &Engine, operation: &Operation, owner: &Owner) -> Re
         if !names.is_empty() {
             found.facts.names.push(RealName { object, field: field.clone(), given: name.clone(), names });
         }
-        if let Some(id) = pin {
-            found.facts.pins.push(Pin { object, name: name.clone(), id, subject });
+        if let Some(id) = pin.filter(|_| !foreign || view.is_none()) {
+            found.facts.pins.push(Pin { object, name: name.clone(), id, found: by, subject });
         }
         found.objects.push(ObjectLine { kind, name: name.clone(), id });
-        if object != Object::Image && its_owner.as_deref() != Some(owner.name()) {
-            found.facts.foreign.push((object, name, field));
+        match standing {
+            Standing::Foreign => found.facts.foreign.push((object, name, field)),
+            Standing::Borrowed(most) if purpose > most => found.facts.borrowed.push((object, name, field)),
+            Standing::Borrowed(_) | Standing::Own => {}
         }
     }
+    found.facts.view = view;
     Ok(found)
 }
 
@@ -83,16 +110,34 @@ impl Found {
         Self { facts: Facts { stamp, ..Facts::default() }, ..Self::default() }
     }
 
-    fn absent(&mut self, operation: &Operation, reference: Reference, message: String) {
+    fn absent(&mut self, operation: &Operation, reference: &Reference, message: String, view: Option<&View>) {
+        let name = &reference.name;
         match (reference.object, operation) {
             // A volume that is not there yet is made, by this call or with the container.
-            (Referent::Object(Object::Volume), Operation::VolumeCreate(_)) => {}
-            (Referent::Object(Object::Volume), Operation::ContainerCreate(_)) => self.new_volumes.push(reference.name),
+            (Referent::Object(Object::Volume), Operation::VolumeCreate(_) | Operation::ContainerCreate(_)) => {
+                let full = view.map_or_else(|| name.clone(), |view| view.full(name));
+                if matches!(operation, Operation::ContainerCreate(_)) {
+                    self.new_volumes.push(full.clone());
+                }
+                let (object, name, id) = (Object::Volume, name.clone(), full.clone());
+                self.facts.pins.push(Pin { object, name, id, found: full, subject: false });
+            }
             (Referent::Object(Object::Image), _) => self.missing = Some(Refused::Absent(message)),
             // The docker CLI takes 404, on create, for a missing image and pulls it.
             (_, Operation::ContainerCreate(_)) => self.missing = Some(Refused::Dangling(message)),
             _ => self.missing = Some(Refused::Absent(message)),
         }
+    }
+}
+
+/// What the engine says of an object that does not exist (20.10 to 28.5)
+fn missing(object: Referent, name: &str) -> String {
+    match object {
+        Referent::Object(Object::Container) => format!("No such container: {name}"),
+        Referent::Object(Object::Network) => format!("network {name} not found"),
+        Referent::Object(Object::Volume) => format!("get {name}: no such volume"),
+        Referent::Object(Object::Image) => format!("No such image: {name}"),
+        Referent::Exec => format!("No such exec instance: {name}"),
     }
 }
 
@@ -103,63 +148,144 @@ enum Looked {
 }
 
 /// What is known of one object
-#[derive(Default)]
 struct Known {
     /// Full id
     id: Option<String>,
     /// Whose it is
-    owner: Option<String>,
-    /// What it is called; of an image only where the reference is its id
+    standing: Standing,
+    /// What its owner calls it; of an image only where the reference is its id
     names: Vec<String>,
     /// What to send in the reference's place
     pin: Option<String>,
+    /// The name or id by which it was found
+    found: String,
     /// What it asks for to be used
     asks: Vec<Ask>,
 }
 
-async fn look_up(engine: &Engine, reference: &Reference) -> Result<Looked, Refused> {
-    let Reference { object, name, field } = reference;
-    let object = match object {
-        Referent::Object(Object::Image) => return look_up_image(engine, name).await,
-        other => *other,
-    };
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(plain) {
-        // With a slash it would be a link alias, a reference to somebody else's container.
-        let what = What::Odd(kind(object), name.clone());
-        return Ok(Looked::Found(Known { asks: vec![Ask { what, field: field.clone() }], ..Known::default() }));
+impl Known {
+    /// Nothing but whose it is
+    fn whose(standing: Standing) -> Self {
+        let (id, names, pin, found, asks) = (None, Vec::new(), None, String::new(), Vec::new());
+        Self { id, standing, names, pin, found, asks }
     }
-    let question = match object {
-        Referent::Object(Object::Network) => Question::Network(name),
-        Referent::Object(Object::Volume) => Question::Volume(name),
-        Referent::Object(_) => Question::Container(name),
-        Referent::Exec => Question::Exec(name),
-    };
-    let body = match ask(engine, question).await? {
-        Ok(body) => body,
-        Err(message) => return Ok(Looked::Absent(message)),
-    };
-    let Inspected { id, name: real, labels, config, driver, options, container } = parse(&body)?;
-    if let Some(container) = container.filter(|_| object == Referent::Exec) {
-        return Ok(match ask(engine, Question::Container(&container)).await? {
-            Ok(body) => Looked::Found(Known { owner: parse::<Inspected>(&body)?.owner(), ..Known::default() }),
-            Err(message) => Looked::Absent(message),
-        });
+}
+
+/// Where references are looked up, and for whom
+struct Look<'a> {
+    engine: &'a Engine,
+    sight: Sight<'a>,
+    view: Option<&'a View>,
+}
+
+impl Look<'_> {
+    async fn up(&self, reference: &Reference) -> Result<Looked, Refused> {
+        let Reference { object, name, field, .. } = reference;
+        let object = match object {
+            Referent::Object(Object::Image) => return look_up_image(self.engine, name).await,
+            Referent::Exec => return self.exec(name).await,
+            Referent::Object(other) => *other,
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(plain) {
+            // With a slash it would be a link alias, a reference to somebody else's container.
+            let ask = Ask { what: What::Odd(object.as_str(), name.clone()), field: field.clone() };
+            return Ok(Looked::Found(Known { asks: vec![ask], ..Known::whose(Standing::Foreign) }));
+        }
+        let mut looked = None;
+        for by in self.candidates(object, name) {
+            let found = self.object(object, &by, reference).await?;
+            if matches!(&found, Looked::Found(known) if known.standing != Standing::Foreign) {
+                return Ok(found);
+            }
+            // Somebody else's says no more than nothing, but stands on record.
+            if looked.is_none() || matches!(&found, Looked::Found(_)) {
+                looked = Some(found);
+            }
+        }
+        Ok(looked.unwrap_or_else(|| Looked::Absent(missing(reference.object, name))))
     }
-    let real = real.map(|real| real.strip_prefix('/').unwrap_or(&real).to_owned());
-    let asks = match object {
-        Referent::Object(Object::Volume) if !reference.is_subject() => existing_volume(&driver, &options, field),
-        _ => Vec::new(),
-    };
-    let owner = Inspected { labels, config, ..Inspected::default() }.owner();
-    Ok(Looked::Found(Known { pin: id.clone(), id, owner, names: real.into_iter().collect(), asks }))
+
+    /// Names to look for, in this order: the owner's own come first, as names do before beginnings of ids on the engine
+    fn candidates(&self, object: Object, name: &str) -> Vec<String> {
+        let Some(view) = self.view else { return vec![name.to_owned()] };
+        let (given, full) = (name.to_owned(), view.full(name));
+        match object {
+            // No container of the owner's has such a name.
+            Object::Container if is_like_an_id(name) && name.len() >= SHORT_ID => vec![given],
+            _ if is_whole_id(name) => vec![given, full],
+            Object::Container | Object::Network if is_like_an_id(name) => vec![full, given],
+            _ if self.sight.may_be_borrowed(object, name) => vec![full, given],
+            _ => vec![full],
+        }
+    }
+
+    /// Whether a volume is made under a name of the owner's own, whatever else has the name that was given
+    fn makes(&self, operation: &Operation, reference: &Reference, known: &Known) -> bool {
+        let makes = matches!(operation, Operation::VolumeCreate(_) | Operation::ContainerCreate(_));
+        let other = self.view.is_some_and(|view| known.found != view.full(&reference.name));
+        makes && other && reference.object == Referent::Object(Object::Volume)
+    }
+
+    async fn object(&self, object: Object, by: &str, reference: &Reference) -> Result<Looked, Refused> {
+        let question = match object {
+            Object::Network => Question::Network(by),
+            Object::Volume => Question::Volume(by),
+            Object::Container | Object::Image => Question::Container(by),
+        };
+        let body = match ask(self.engine, question).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(message)) => return Ok(Looked::Absent(self.words(message, reference))),
+            // A beginning of several ids, of which the owner is told nothing.
+            Err(Refused::Dangling(_)) if self.view.is_some() => {
+                return Ok(Looked::Absent(missing(reference.object, &reference.name)));
+            }
+            Err(error) => return Err(error),
+        };
+        let Inspected { id, name, labels, config, driver, options, .. } = parse(&body)?;
+        let name = name.map(|name| name.strip_prefix('/').unwrap_or(&name).to_owned()).unwrap_or_default();
+        let owner = Inspected { labels, config, ..Inspected::default() }.owner();
+        let asks = match object {
+            Object::Volume if !reference.is_subject() => existing_volume(&driver, &options, &reference.field),
+            _ => Vec::new(),
+        };
+        let seen = Seen { object, id: id.as_deref().unwrap_or(&name), name: &name, owner: owner.as_deref() };
+        let standing = self.sight.standing(seen);
+        let pin = id.clone().or_else(|| (object == Object::Volume).then(|| name.clone()));
+        let called = self.view.map_or(&*name, |view| view.short(&name)).to_owned();
+        // The engine's own networks are known by their names only.
+        let found = if object == Object::Network && is_predefined(&name) { name } else { by.to_owned() };
+        let names = Some(called).filter(|name| !name.is_empty()).into_iter().collect();
+        Ok(Looked::Found(Known { id, standing, names, pin, found, asks }))
+    }
+
+    /// What is missing is told of by the name that the client gave
+    fn words(&self, message: String, reference: &Reference) -> String {
+        if self.view.is_some() { missing(reference.object, &reference.name) } else { message }
+    }
+
+    /// An exec's owner is its container's
+    async fn exec(&self, id: &str) -> Result<Looked, Refused> {
+        let absent = |message| Looked::Absent(if self.view.is_some() { missing(Referent::Exec, id) } else { message });
+        let body = match ask(self.engine, Question::Exec(id)).await? {
+            Ok(body) => body,
+            Err(message) => return Ok(absent(message)),
+        };
+        let container = parse::<Inspected>(&body)?.container.unwrap_or_default();
+        let owner = match ask(self.engine, Question::Container(&container)).await? {
+            Ok(body) => parse::<Inspected>(&body)?.owner(),
+            Err(message) => return Ok(absent(message)),
+        };
+        let seen = Seen { object: Object::Container, id: &container, name: "", owner: owner.as_deref() };
+        Ok(Looked::Found(Known::whose(self.sight.standing(seen))))
+    }
 }
 
 /// A name by which the engine knows the image stays, in full where it could be taken for an id as well: it is judged as
 /// that name, whatever it leads to. What the engine found by its id is judged by all its names, and sent as that id.
 async fn look_up_image(engine: &Engine, name: &str) -> Result<Looked, Refused> {
     // What is no reference is refused by its ask.
-    let Ok(given) = ImageRef::read(name) else { return Ok(Looked::Found(Known::default())) };
+    let Ok(given) = ImageRef::read(name) else { return Ok(Looked::Found(Known::whose(Standing::Own))) };
     let body = match ask(engine, Question::Image(name)).await? {
         Ok(body) => body,
         Err(message) => {
@@ -172,10 +298,10 @@ async fn look_up_image(engine: &Engine, name: &str) -> Result<Looked, Refused> {
     let names = tags.into_iter().chain(digests).flatten().filter_map(|name| ImageRef::read(&name).ok());
     let names: Vec<ImageRef> = names.collect();
     let known = if given.is_one_of(&names) {
-        Known { pin: given.may_be_id().then(|| given.to_string()), ..Known::default() }
+        Known { pin: given.may_be_id().then(|| given.to_string()), ..Known::whose(Standing::Own) }
     } else {
         let names = names.iter().map(ImageRef::to_string).chain([id.clone()]).collect();
-        Known { names, pin: Some(id.clone()), ..Known::default() }
+        Known { names, pin: Some(id.clone()), ..Known::whose(Standing::Own) }
     };
     Ok(Looked::Found(Known { id: Some(id), ..known }))
 }
@@ -256,3 +382,6 @@ fn kind(object: Referent) -> &'static str {
         Referent::Exec => "exec",
     }
 }
+
+/// Digits of an id as lists show it; a container's name that long is never like one
+const SHORT_ID: usize = 12;

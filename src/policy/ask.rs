@@ -33,6 +33,9 @@ pub enum What {
     Flag(Flag, String),
     /// An object that belongs to somebody else
     Foreign(Object, String),
+    /// More than seeing or using an object that the caller only may see and use: its own container, what that is attached
+    /// to, what all share
+    Borrowed(Object, String),
     /// A label in our own namespace, which would name an owner
     ReservedLabel(String),
     /// A host path that would give away what no mount may
@@ -295,6 +298,7 @@ impl fmt::Display for What {
             }
             Self::Flag(flag, value) => write!(f, "{}={}", flag.key(), without_secrets(value)),
             Self::Foreign(object, name) => write!(f, "{} {name} of another owner", object.as_str()),
+            Self::Borrowed(object, name) => write!(f, "{} {name}, which is there to be used,", object.as_str()),
             Self::ReservedLabel(key) => write!(f, "label {key}"),
             Self::Protected { source, what } => write!(f, "host path {source}: it {what}"),
             Self::Unclear { source, why } => write!(f, "host path {source}: {why}"),
@@ -317,6 +321,7 @@ impl What {
             Self::Flag(Flag::ExecUser, _) => "exec_user",
             Self::Flag(flag, _) => flag.key(),
             Self::Foreign(..) => "foreign",
+            Self::Borrowed(..) => "borrowed",
             Self::ReservedLabel(_) => "reserved_label",
             Self::Protected { .. } => "protected",
             Self::Unclear { .. } => "unclear",

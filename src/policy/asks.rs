@@ -19,6 +19,7 @@ use crate::api::parameters as q;
 use crate::api::request::{JsonBody, OptionalBody, Request};
 use crate::api::value::Plain;
 use crate::policy::ask::{Ask, Flag, What};
+use crate::policy::view::is_reserved;
 
 /// Labels that begin with this are ours; nobody else may set them
 pub const RESERVED_LABELS: &str = "sockwarden.";
@@ -88,6 +89,13 @@ impl Asks {
 
     fn label_map(&mut self, labels: &Option<BTreeMap<String, String>>, field: &str) {
         self.labels(labels.iter().flatten().map(|(key, _)| key), field);
+    }
+
+    /// A name that may be of something new
+    fn new_name(&mut self, kind: &'static str, name: &str, field: &str) {
+        if is_reserved(name) {
+            self.add(What::Odd(kind, name.to_owned()), field);
+        }
     }
 
     fn image(&mut self, text: &str, field: &str) {
@@ -203,7 +211,8 @@ fn of(operation: &Operation, asks: &mut Asks) {
         }
         O::BuildClassic(Request { query, .. }) => build::build(query, asks),
         O::VolumeCreate(Request { body: JsonBody(body), .. }) => {
-            let CreateVolume { name: _, driver, driver_opts, labels } = body;
+            let CreateVolume { name, driver, driver_opts, labels } = body;
+            asks.new_name("volume name", name, "Name");
             mount::volume_driver(driver, "Driver", asks);
             mount::volume_options(driver_opts, "DriverOpts", asks);
             asks.label_map(labels, "Labels");
@@ -226,6 +235,7 @@ fn top(arguments: &str, asks: &mut Asks) {
 
 /// A name like an id would be found in its place: names win over prefixes of ids
 fn container_name(name: Option<&ContainerRef>, asks: &mut Asks) {
+    asks.new_name("container name", name.map_or("", Name::as_str), "query.name");
     let like_an_id = |name: &&str| name.len() >= 12 && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     if let Some(name) = name.map(Name::as_str).filter(like_an_id) {
         asks.add(What::Odd("container name", name.to_owned()), "query.name");

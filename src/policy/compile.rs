@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use crate::policy::file::{self, File};
 use crate::policy::report::{Code, Problem, Report};
-use crate::policy::{Force, Grants, Limits, Mode, Policy, shipped};
+use crate::policy::{Force, Grants, Limits, Mode, Policy, Share, shipped};
 
 pub mod amount;
 mod fixed;
@@ -53,6 +53,7 @@ fn empty() -> Policy {
         publish: Grants::default(),
         flags: BTreeMap::new(),
         isolate: None,
+        share: Share::default(),
         lexical: None,
         pin: None,
         limits: Limits::default(),

@@ -9,6 +9,7 @@ use crate::policy::ask::{Ask, Flag, GrantKind, Object, What};
 use crate::policy::asks::asks;
 use crate::policy::facts::named_facts;
 use crate::policy::modify::{Change, modify};
+use crate::policy::view::View;
 use crate::policy::{Effect, Fact, Grants, Line, Mode, OperationPattern, Policy, Rule, TextPattern};
 
 /// What was looked up before judging
@@ -16,8 +17,12 @@ use crate::policy::{Effect, Fact, Grants, Line, Mode, OperationPattern, Policy, 
 pub struct Facts {
     /// Labels in our namespace that new objects get, first of all their owner
     pub stamp: BTreeMap<String, String>,
+    /// The owner's own names; none where names are everybody's
+    pub view: Option<View>,
     /// Objects the operation touches that belong to somebody else: kind, name, field
     pub foreign: Vec<(Object, String, String)>,
+    /// Objects that the caller may see and use, and that the operation does more to
+    pub borrowed: Vec<(Object, String, String)>,
     /// Full ids of objects the operation touches, to be sent in place of their names
     pub pins: Vec<Pin>,
     /// What objects are called, which the operation may call otherwise
@@ -78,6 +83,8 @@ pub struct Pin {
     pub name: String,
     /// Full id
     pub id: String,
+    /// The name or id by which it was found; stands where the engine wants a name
+    pub found: String,
     /// Whether it is the object that the path names
     pub subject: bool,
 }
@@ -190,6 +197,11 @@ fn weigh(policy: &Policy, operation: &Operation, facts: &Facts) -> Vec<Judged> {
             field: field.clone(),
         };
         found.extend(facts.foreign.iter().map(foreign));
+        let borrowed = |(object, name, field): &(Object, String, String)| Ask {
+            what: What::Borrowed(*object, name.clone()),
+            field: field.clone(),
+        };
+        found.extend(facts.borrowed.iter().map(borrowed));
     }
     found.extend(facts.paths.iter().map(path_ask));
     found.extend(facts.asks.iter().cloned());
@@ -330,6 +342,10 @@ fn granted(policy: &Policy, what: &What) -> Result<Line, Refusal> {
         What::Foreign(object, _) => Err(Refusal {
             line: policy.isolate.clone(),
             why: format!("touch only the {}s that were made through this socket", object.as_str()),
+        }),
+        What::Borrowed(object, _) => Err(Refusal {
+            line: policy.isolate.clone(),
+            why: format!("do this to {}s of your own only", object.as_str()),
         }),
         What::ReservedLabel(_) => {
             Err(Refusal { line: None, why: "leave out labels that begin with `sockwarden.`".to_owned() })

@@ -1,5 +1,7 @@
 //! Forced values, maxima and owner labels: what a policy changes in a request, each change named.
 
+mod filters;
+mod names;
 mod pin;
 
 use std::collections::BTreeMap;
@@ -67,6 +69,11 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
     }
     for pin in &facts.pins {
         pin::pin(&mut operation, pin);
+    }
+    // Neither are changes of what was asked for: the client sees its own names, and lists what is its own.
+    if let Some(view) = &facts.view {
+        names::give(view, &mut operation, facts);
+        filters::narrow(view, &mut operation);
     }
     for (field, pinned) in &facts.pinned {
         if let Some(from) = operation.replace_host_path(field, pinned) {

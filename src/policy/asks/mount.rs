@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use crate::api::bind::{Bind, BindSource, clean};
 use crate::api::mount::{BindOptions, CheckedMount, DriverConfig, ImageOptions, Mount, TmpfsOptions, VolumeOptions};
+use crate::api::names::Name as _;
 use crate::policy::ask::{Access, Flag, HostMount, Propagation, What};
 use crate::policy::asks::Asks;
 
 pub(super) fn binds(binds: &Option<Vec<Bind>>, asks: &mut Asks) {
     for (index, bind) in binds.iter().flatten().enumerate() {
         let BindSource::Host(path) = &bind.source else {
+            if let BindSource::Volume(name) = &bind.source {
+                asks.new_name("volume name", name.as_str(), &format!("HostConfig.Binds[{index}]"));
+            }
             target(&bind.target, &format!("HostConfig.Binds[{index}]"), asks);
             continue;
         };
@@ -42,7 +46,10 @@ pub(super) fn mounts(mounts: &Option<Vec<CheckedMount>>, asks: &mut Asks) {
         }
         match kind.as_str() {
             "bind" => bind(source, *read_only, bind_options.as_deref(), &field, asks),
-            "volume" => volume(volume_options.as_deref(), &field, asks),
+            "volume" => {
+                asks.new_name("volume name", source, &format!("{field}.Source"));
+                volume(volume_options.as_deref(), &field, asks);
+            }
             "tmpfs" => tmpfs_mount(tmpfs_options.as_deref(), &field, asks),
             _ => {
                 // An image's files, read-only; a subpath stays inside the image.

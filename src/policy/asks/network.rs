@@ -6,6 +6,7 @@ use crate::api::endpoint::{
 use crate::api::names::{Name, NetworkRef};
 use crate::policy::ask::{Flag, What};
 use crate::policy::asks::{Asks, plain};
+use crate::policy::view::is_reserved;
 
 /// `NetworkMode`, of a container or of a build
 pub(super) fn mode(mode: &str, field: &str, asks: &mut Asks) {
@@ -16,6 +17,7 @@ pub(super) fn mode(mode: &str, field: &str, asks: &mut Asks) {
         odd if odd.contains(':') && !odd.starts_with("container:") && !odd.starts_with("ns:") => {
             asks.add(What::Odd("network mode", odd.to_owned()), field);
         }
+        odd if is_reserved(odd) => asks.add(What::Odd("network name", odd.to_owned()), field),
         other => asks.text(Flag::Network, other, field),
     }
 }
@@ -61,7 +63,9 @@ fn endpoint(network: &str, settings: &EndpointSettings, field: &str, asks: &mut 
     } = settings;
     // The engine joins this network in place of the one named by the key.
     if network_id != network {
-        asks.text(Flag::Network, network_id, &format!("{field}.NetworkID"));
+        let field = format!("{field}.NetworkID");
+        asks.new_name("network name", network_id, &field);
+        asks.text(Flag::Network, network_id, &field);
     }
     if let Some(EndpointIpam { ipv4_address, ipv6_address, link_local_ips }) = ipam_config.as_deref() {
         asks.text(Flag::Ip, ipv4_address, &format!("{field}.IPAMConfig.IPv4Address"));
@@ -84,12 +88,13 @@ pub(super) fn create(body: &CreateNetwork, asks: &mut Asks) {
         config_from,
         options,
         labels,
-        name: _,
+        name,
         check_duplicate: _,
         enable_ipv4: _,
         enable_ipv6: _,
         internal: _,
     } = body;
+    asks.new_name("network name", name, "Name");
     if driver != "bridge" {
         asks.text(Flag::NetworkDriver, driver, "Driver");
     }

@@ -1,5 +1,6 @@
 //! Full ids in the place of names, so that what was judged is what the engine acts on, however names move meanwhile.
 
+use crate::api::bind::BindSource;
 use crate::api::create::Create;
 use crate::api::endpoint::EndpointSettings;
 use crate::api::names::Name as _;
@@ -18,8 +19,7 @@ pub(super) fn pin(operation: &mut Operation, pin: &Pin) {
             Object::Container => containers(body, pin),
             Object::Network => network(body, pin),
             Object::Image => image(body, pin),
-            // A volume's name is its id.
-            Object::Volume => {}
+            Object::Volume => volume(body, pin),
         },
         Operation::ImageExportMany(Request { query, .. }) if pin.object == Object::Image => {
             query.names.iter_mut().filter(|name| **name == pin.name).for_each(|name| name.clone_from(&pin.id));
@@ -35,6 +35,25 @@ pub(super) fn pin(operation: &mut Operation, pin: &Pin) {
         Operation::NetworkDisconnect(Request { body: JsonBody(body), .. }) if pin.object == Object::Container => {
             body.container.clone_from(&pin.id);
         }
+        Operation::VolumeCreate(Request { body: JsonBody(body), .. }) if body.name == pin.name => {
+            body.name.clone_from(&pin.found);
+        }
+        Operation::NetworkCreate(Request { body: JsonBody(body), .. }) => {
+            if let Some(from) = body.config_from.as_deref_mut() {
+                from.network.clone_from(&pin.found);
+            }
+        }
+        Operation::BuildClassic(Request { query, .. }) => match pin.object {
+            Object::Container => mode(&mut query.network_mode, pin),
+            Object::Network => query.network_mode.clone_from(&pin.found),
+            Object::Volume | Object::Image => {}
+        },
+        Operation::ContainerList(Request { query, .. }) => {
+            for key in ["before", "since"] {
+                let names = query.filters.0.get_mut(key).into_iter().flatten();
+                names.filter(|name| is(name, pin)).for_each(|name| name.clone_from(&pin.id));
+            }
+        }
         Operation::ImageCommit(Request { query, .. }) => {
             if let Some(container) = &mut query.container {
                 container.pin(&pin.id);
@@ -46,10 +65,8 @@ pub(super) fn pin(operation: &mut Operation, pin: &Pin) {
 
 fn containers(body: &mut Create, pin: &Pin) {
     let settings = &mut body.host_mut().settings;
-    for mode in [&mut settings.network_mode, &mut settings.pid_mode, &mut settings.ipc_mode, &mut settings.cgroup] {
-        if mode.strip_prefix("container:").is_some_and(|name| is(name, pin)) {
-            *mode = format!("container:{}", pin.id);
-        }
+    for text in [&mut settings.network_mode, &mut settings.pid_mode, &mut settings.ipc_mode, &mut settings.cgroup] {
+        mode(text, pin);
     }
     for from in settings.volumes_from.iter_mut().flatten() {
         let (name, mode) = from.split_once(':').map_or((from.as_str(), None), |(name, mode)| (name, Some(mode)));
@@ -65,6 +82,27 @@ fn containers(body: &mut Create, pin: &Pin) {
     }
 }
 
+fn mode(text: &mut String, pin: &Pin) {
+    if text.strip_prefix("container:").is_some_and(|name| is(name, pin)) {
+        *text = format!("container:{}", pin.id);
+    }
+}
+
+/// A volume's name is its id
+fn volume(body: &mut Create, pin: &Pin) {
+    let settings = &mut body.host_mut().settings;
+    for bind in settings.binds.iter_mut().flatten() {
+        if let BindSource::Volume(name) = &mut bind.source
+            && is(name.as_str(), pin)
+        {
+            name.pin(&pin.found);
+        }
+    }
+    for mount in settings.mounts.iter_mut().flatten() {
+        mount.pin_volume(&pin.name, &pin.found);
+    }
+}
+
 fn image(body: &mut Create, pin: &Pin) {
     if body.config.image == pin.name {
         body.config.image.clone_from(&pin.id);
@@ -76,15 +114,24 @@ fn image(body: &mut Create, pin: &Pin) {
 
 /// The engine looks a network up by its key when the container starts; `NetworkID` overrides the key (20.10 to 28.5)
 fn network(body: &mut Create, pin: &Pin) {
-    let mode = body.host_mut().settings.network_mode.clone();
     let config = body.networking_config.get_or_insert_default();
     let endpoints = config.endpoints_config.get_or_insert_default();
-    if is(&mode, pin) && !endpoints.contains_key(&mode) {
+    if let Some(key) = endpoints.keys().find(|key| is(key, pin)).cloned() {
+        let settings = endpoints.remove(&key).flatten();
+        endpoints.insert(pin.found.clone(), settings);
+    }
+    let mode = &mut body.host_mut().settings.network_mode;
+    if is(mode, pin) {
+        mode.clone_from(&pin.found);
+    }
+    let mode = mode.clone();
+    let endpoints = body.networking_config.get_or_insert_default().endpoints_config.get_or_insert_default();
+    if mode == pin.found && !endpoints.contains_key(&mode) {
         endpoints.insert(mode, None);
     }
     for (key, settings) in endpoints {
         let named = settings.as_ref().map_or("", |settings| settings.network_id.as_str());
-        if is(named, pin) || (named.is_empty() && is(key, pin)) {
+        if is(named, pin) || (named.is_empty() && *key == pin.found) {
             settings.get_or_insert_default().network_id.clone_from(&pin.id);
         }
     }

@@ -1,0 +1,105 @@
+//! What a caller may see and use beyond what is its owner's own: its own container, what that is attached to, what all
+//! share.
+
+use crate::exchange::Who;
+use crate::policy::ask::Object;
+use crate::policy::references::{Purpose, is_predefined};
+use crate::policy::view::View;
+use crate::policy::{Policy, TextPattern};
+
+/// Who looks, and under which policy
+#[derive(Debug, Clone, Copy)]
+pub struct Sight<'a> {
+    /// The caller and its owner
+    pub who: &'a Who,
+    /// The policy
+    pub policy: &'a Policy,
+}
+
+/// Whose an object is to a caller
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Its owner's own
+    Own,
+    /// There to be seen and used, up to this purpose
+    Borrowed(Purpose),
+    /// Somebody else's: it does not exist
+    Foreign,
+}
+
+/// What is known of an object
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// What it is
+    pub object: Object,
+    /// Full id; of a volume its name
+    pub id: &'a str,
+    /// Name on the engine
+    pub name: &'a str,
+    /// Its label
+    pub owner: Option<&'a str>,
+}
+
+impl<'a> Sight<'a> {
+    /// The owner's own names; none where names are everybody's
+    pub fn view(&self, unnamed: &str) -> Option<View> {
+        let owner = &self.who.owner;
+        let view = || View::new(owner.name(), owner.tag(), unnamed).borrowing_volumes(self.borrows_volumes());
+        self.policy.gives_views().then(view)
+    }
+
+    /// Whose an object is
+    pub fn standing(&self, seen: Seen<'_>) -> Standing {
+        if seen.owner == Some(&**self.who.owner.name()) {
+            return Standing::Own;
+        }
+        let container = self.who.caller.container.as_ref();
+        let borrowed = match seen.object {
+            Object::Container => container.is_some_and(|own| own.id == seen.id).then_some(Purpose::Use),
+            Object::Network => {
+                let attached = container.is_some_and(|own| own.networks.iter().any(|(_, id)| id == seen.id));
+                let shared = is_predefined(seen.name) || matches(&self.policy.share.networks, seen.name);
+                (attached || shared).then_some(Purpose::Use)
+            }
+            Object::Volume if matches(&self.policy.share.volumes, seen.name) => Some(Purpose::Write),
+            Object::Volume => {
+                let attached = || container.into_iter().flat_map(|own| &own.mounts);
+                let mut attached = attached().filter(|mount| mount.volume.as_deref() == Some(seen.name));
+                // Writable in one place is writable.
+                attached.next().map(|first| {
+                    let writable = first.writable || attached.any(|mount| mount.writable);
+                    if writable { Purpose::Write } else { Purpose::Use }
+                })
+            }
+            Object::Image => Some(Purpose::Change),
+        };
+        borrowed.map_or(Standing::Foreign, Standing::Borrowed)
+    }
+
+    /// Whether something that is not the owner's own may have this name, as far as the name tells
+    pub fn may_be_borrowed(&self, object: Object, name: &str) -> bool {
+        let container = self.who.caller.container.as_ref();
+        match object {
+            Object::Container => container.is_some_and(|own| own.name == name),
+            Object::Network => {
+                let attached = container.is_some_and(|own| own.networks.iter().any(|(network, _)| network == name));
+                attached || is_predefined(name) || matches(&self.policy.share.networks, name)
+            }
+            Object::Volume => {
+                let mounts = container.into_iter().flat_map(|own| &own.mounts);
+                let attached = mounts.filter_map(|mount| mount.volume.as_deref()).any(|volume| volume == name);
+                attached || matches(&self.policy.share.volumes, name)
+            }
+            Object::Image => true,
+        }
+    }
+
+    fn borrows_volumes(&self) -> bool {
+        let mounts = self.who.caller.container.iter().flat_map(|own| &own.mounts);
+        !self.policy.share.volumes.is_empty() || mounts.filter_map(|mount| mount.volume.as_ref()).next().is_some()
+    }
+}
+
+fn matches(patterns: &[TextPattern], name: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.0.is_match(name))
+}
