@@ -12,6 +12,7 @@ use regex::Regex;
 use crate::policy::ask::{Access, Flag, Propagation};
 use crate::policy::report::Report;
 
+pub mod amend;
 pub mod ask;
 pub mod asks;
 pub mod check;
@@ -215,6 +216,10 @@ pub struct Rule {
     pub when: Vec<(Fact, Regex)>,
     /// Shown to who is refused
     pub reason: String,
+    /// Whether a container is made without `Privileged`
+    pub strip_privileged: bool,
+    /// The runtime a container is made with
+    pub runtime: Option<String>,
     /// Where it stands
     pub line: Line,
 }
@@ -226,6 +231,8 @@ pub enum Effect {
     Allow,
     /// Refuses the request
     Forbid,
+    /// Changes it
+    Change,
 }
 
 /// A named fact about a request, for rules

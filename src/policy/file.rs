@@ -99,6 +99,10 @@ pub struct Rule {
     pub allow: Option<Spanned<OneOrMore>>,
     /// Operations it refuses
     pub forbid: Option<Spanned<OneOrMore>>,
+    /// `strip`: made without
+    pub privileged: Option<Spanned<String>>,
+    /// The runtime to use
+    pub runtime: Option<Spanned<String>>,
     /// Expressions by fact
     pub when: Vec<(Fact, Spanned<String>)>,
     /// Shown to who is refused
@@ -238,6 +242,7 @@ fn read_force(mut section: Section<'_>, report: &mut Report) -> Force {
 fn read_rule(mut section: Section<'_>, report: &mut Report) -> Option<Rule> {
     let id = section.need("id", report);
     let (allow, forbid) = (section.take("allow", report), section.take("forbid", report));
+    let (privileged, runtime) = (section.take("privileged", report), section.take("runtime", report));
     let when = section.section("when", report).map(|mut when| {
         let facts = Fact::ALL.iter().filter_map(|(key, fact)| Some((*fact, when.take(key, report)?))).collect();
         when.close(report);
@@ -246,13 +251,29 @@ fn read_rule(mut section: Section<'_>, report: &mut Report) -> Option<Rule> {
     let reason = section.take("reason", report);
     let span = section.span();
     section.close(report);
-    if allow.is_some() == forbid.is_some() {
-        let message = if allow.is_some() { "the rule has both `allow` and `forbid`" } else { "the rule has no effect" };
-        let problem = Problem::new(Code::MissingKey, span.clone(), message);
-        report.push(problem.help("give either `forbid` or `allow`, with an operation or a group"));
-        return None;
-    }
-    Some(Rule { span, id: id?, allow, forbid, when: when.unwrap_or_default(), reason })
+    let changes = privileged.is_some() || runtime.is_some();
+    let message = match (allow.is_some(), forbid.is_some(), changes) {
+        (true, true, _) => "the rule has both `allow` and `forbid`",
+        (true, _, true) | (_, true, true) => "the rule has both an operation and a change",
+        (false, false, false) => "the rule has no effect",
+        (true, false, false) | (false, true, false) | (false, false, true) => {
+            return Some(Rule {
+                span,
+                id: id?,
+                allow,
+                forbid,
+                privileged,
+                runtime,
+                when: when.unwrap_or_default(),
+                reason,
+            });
+        }
+    };
+    let problem = Problem::new(Code::MissingKey, span, message);
+    report.push(problem.help(
+        "give `forbid` or `allow` with an operation or a group, or a change: `privileged = \"strip\"`, `runtime`",
+    ));
+    None
 }
 
 fn read_test(mut section: Section<'_>, report: &mut Report) -> Option<Test> {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::api::bind::HostPath;
 use crate::api::image_ref::ImageRef;
 use crate::api::operation::Operation;
+use crate::policy::amend::amend;
 use crate::policy::ask::{Ask, Flag, GrantKind, Object, What};
 use crate::policy::asks::asks;
 use crate::policy::facts::named_facts;
@@ -138,15 +139,17 @@ impl Verdict {
 
 /// Judges an operation, and changes it as the policy says
 pub fn judge(policy: &Policy, operation: Operation, facts: &Facts) -> (Operation, Verdict) {
-    let asks = weigh(policy, &operation, facts);
     if policy.mode == Mode::Record {
+        let asks = weigh(policy, &operation, facts);
         return (operation, Verdict { decision: Decision::Allow, asks, changes: Vec::new() });
     }
+    let amended = amend(policy, &operation, facts);
+    let asks = weigh(policy, amended.judged(&operation), facts);
     let denied = asks.iter().any(|judged| judged.granted.is_err());
     if denied && policy.mode == Mode::Enforce {
         return (operation, Verdict { decision: Decision::Deny, asks, changes: Vec::new() });
     }
-    let (operation, changes) = modify(policy, operation, facts);
+    let (operation, changes) = amended.finish(operation, |operation| modify(policy, operation, facts));
     let decision = match (denied, changes.is_empty()) {
         (true, _) => Decision::Deny,
         (false, true) => Decision::Allow,
@@ -165,14 +168,18 @@ pub fn judge_names(policy: &Policy, asks: Vec<Ask>) -> Verdict {
 
 /// The refusal, if it is one, before anything is done for what would pass
 pub fn refused(policy: &Policy, operation: &Operation, facts: &Facts) -> Option<Verdict> {
-    refusal(policy, weigh(policy, operation, facts))
+    refusal(policy, weigh(policy, amend(policy, operation, facts).judged(operation), facts))
 }
 
 /// The refusal that nothing looked up can change, so that the engine is not even asked
 pub fn refused_unseen(policy: &Policy, operation: &Operation) -> Option<Verdict> {
-    let mut asks = weigh(policy, operation, &Facts::default());
-    // A path may lead elsewhere, and what looks like an image's name may be the beginning of an id.
+    let amended = amend(policy, operation, &Facts::default());
+    let mut asks = weigh(policy, amended.judged(operation), &Facts::default());
+    let by_id = asks.iter().any(|judged| matches!(&judged.ask.what, What::Image(image) if image.may_be_id()));
+    let changing = policy.rules.iter().any(|rule| rule.effect == Effect::Change);
+    // A path may lead elsewhere, and what looks like an image's name may be the beginning of an id, of which a rule knows.
     asks.retain(|judged| match &judged.ask.what {
+        What::Flag(Flag::Privileged | Flag::Runtime, _) => judged.granted.is_ok() || !(by_id && changing),
         What::Mount(_) => judged.granted.is_ok() || policy.mounts.allow.is_empty(),
         What::Image(image) => judged.granted.is_ok() || !image.may_be_id(),
         _ => true,
@@ -250,7 +257,7 @@ fn by_real_names<'a>(ask: &'a Ask, names: &'a [RealName]) -> impl Iterator<Item 
 }
 
 /// What rules are told of an object that may be called otherwise
-fn real_name_facts(real: &RealName) -> impl Iterator<Item = (Fact, String)> + '_ {
+pub(super) fn real_name_facts(real: &RealName) -> impl Iterator<Item = (Fact, String)> + '_ {
     let fact = match real.object {
         _ if real.field.starts_with("path.") => Some(Fact::Target),
         Object::Image => Some(Fact::Image),
@@ -310,7 +317,7 @@ fn forbidding_rules<'a>(
     policy.rules.iter().filter(move |rule| rule.effect == Effect::Forbid && matches(rule, name, named))
 }
 
-fn matches(rule: &Rule, operation: &str, named: &[(Fact, String)]) -> bool {
+pub(super) fn matches(rule: &Rule, operation: &str, named: &[(Fact, String)]) -> bool {
     rule.operations.contains(&operation)
         && rule.when.iter().all(|(fact, regex)| named.iter().any(|(name, value)| name == fact && regex.is_match(value)))
 }

@@ -361,3 +361,34 @@ fn no_request_makes_the_engine_look_for_a_million_things() {
     other.sends(networks(400));
     other.sends(exports(400));
 }
+
+#[test]
+fn a_rule_makes_a_container_without_privileges_or_with_a_runtime_of_its_own() {
+    let site = Site::new(
+        "version = 1\nname = \"x\"\nallow = [\"container\"]\n[images]\nallow = [\"**\"]\n\
+         [[rule]]\nid = \"ryuk\"\nprivileged = \"strip\"\nwhen = { image = '^docker\\.io/testcontainers/ryuk:.*$' }\n\
+         [[rule]]\nid = \"nested\"\nruntime = \"sysbox-runc\"\nwhen = { image = '^docker\\.io/library/dind:1$' }\n",
+    );
+    let create =
+        |image: &str, host: &str| json("POST", CREATE, format!(r#"{{"Image":"{image}","HostConfig":{host}}}"#));
+    for spelling in [r#"{"Privileged":true}"#, r#"{"Privileged":true,"CgroupnsMode":""}"#] {
+        let heard = site.sends(create("testcontainers/ryuk:0.11.0", spelling));
+        assert!(!heard.to_ascii_lowercase().contains("privileged"), "{heard}");
+        site.refuses(create("testcontainers/ryuk2:0.11.0", spelling), "privileged");
+    }
+    // Nothing else goes with it.
+    site.refuses(create("testcontainers/ryuk:1", r#"{"Privileged":true,"CapAdd":["ALL"]}"#), "cap_add=ALL");
+    for host in ["{}", r#"{"Runtime":"evil"}"#] {
+        let heard = site.sends(create("dind:1", host));
+        assert!(heard.contains(r#""Runtime":"sysbox-runc""#), "{heard}");
+    }
+    site.refuses(create("a", r#"{"Runtime":"sysbox-runc"}"#), "runtime=sysbox-runc");
+    let records = site.proxy.records();
+    let changes: Vec<String> = records
+        .iter()
+        .filter(|record| record["verdict"] == "modify")
+        .map(|record| format!("{} {}", record["changes"][0]["field"], record["changes"][0]["line"]))
+        .collect();
+    assert_eq!(changes.len(), 4, "{records:#?}");
+    assert!(changes[0].contains("HostConfig.Privileged") && changes[2].contains("HostConfig.Runtime"), "{changes:?}");
+}
