@@ -1,5 +1,7 @@
 //! Owners: the names under which things are made and may be seen again.
 
+pub mod images;
+
 use std::fmt;
 use std::sync::Arc;
 
