@@ -21,6 +21,9 @@ pub struct Caller {
     /// The container it runs in
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<Container>,
+    /// What it may give of its own where it runs in no container; not in the record
+    #[serde(skip)]
+    pub mounts: Vec<CallerMount>,
 }
 
 /// The caller's container, in the engine's words
@@ -55,6 +58,10 @@ pub struct CallerMount {
     pub source: Option<HostPath>,
     /// The volume's name, if it is one
     pub volume: Option<String>,
+    /// The part of the volume that is mounted, without a slash at its ends; empty is all of it
+    ///
+    /// The engine's `Mounts` do not say it: it is in `HostConfig.Mounts`.
+    pub subpath: String,
     /// Whether it can be written
     pub writable: bool,
 }
@@ -71,6 +78,11 @@ pub struct CallerLimits {
 }
 
 impl Caller {
+    /// What it has itself, and so may give to its containers: its own container's mounts
+    pub fn mounts(&self) -> &[CallerMount] {
+        self.container.as_ref().map_or(&self.mounts, |container| &container.mounts)
+    }
+
     /// The peer of a connection
     ///
     /// # Errors
@@ -79,6 +91,6 @@ impl Caller {
         let credentials = stream.peer_cred()?;
         // 0 stands for a process in a namespace that cannot be seen from here.
         let pid = credentials.pid().filter(|pid| *pid != 0);
-        Ok(Self { uid: credentials.uid(), gid: credentials.gid(), pid, container: None })
+        Ok(Self { uid: credentials.uid(), gid: credentials.gid(), pid, container: None, mounts: Vec::new() })
     }
 }

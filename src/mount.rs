@@ -24,7 +24,7 @@ pub use self::protected::Protected;
 
 use self::node::Node;
 use self::place::Place;
-use self::protected::{Protection, Subject};
+use self::protected::{Pardon, Protection, Subject};
 use self::table::Table;
 use self::view::View;
 
@@ -67,6 +67,13 @@ pub struct Missing {
     protected: Option<String>,
 }
 
+/// The directory that a path must not leave, or the file that it must be
+struct Inside<'a> {
+    root: Node,
+    /// What is not held against the path where `root` lies in it already
+    pardoned: &'a [&'a str],
+}
+
 impl Host {
     /// Finds the file system of the process behind the engine's socket
     ///
@@ -88,17 +95,41 @@ impl Host {
     /// When it leads nowhere, or nowhere that is certain.
     pub fn resolve(&self, path: &HostPath) -> Result<Resolved, Unresolved> {
         match self.engine.resolve(path.as_str()) {
-            Ok(node) => self.judge(node),
-            Err(Unresolved::NotThere) => Err(self.missing(path)),
+            Ok(node) => self.judge(node, None),
+            Err(Unresolved::NotThere) => Err(self.missing(path, None)),
             Err(error) => Err(error),
         }
     }
 
-    fn judge(&self, node: Node) -> Result<Resolved, Unresolved> {
+    /// Follows a path like [`Host::resolve`], and refuses what does not lie in `root`, itself followed
+    ///
+    /// What `root` itself lies in is not held against what is in it, where its name is in `pardoned`: a volume lies in the
+    /// engine's data.
+    ///
+    /// # Errors
+    /// As [`Host::resolve`], and when a link leads out of `root`.
+    pub fn resolve_in(&self, root: &HostPath, path: &HostPath, pardoned: &[&str]) -> Result<Resolved, Unresolved> {
+        let inside = Inside { root: self.engine.resolve(root.as_str())?, pardoned };
+        match self.engine.resolve(path.as_str()) {
+            Ok(node) => self.judge(node, Some(&inside)),
+            Err(Unresolved::NotThere) => Err(self.missing(path, Some(&inside))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What a path of our own leads to, by device and inode; none where it cannot be followed
+    pub fn own(&self, path: &Path) -> Option<(Identity, Kind)> {
+        let node = self.own.resolve(path.to_str()?).ok()?;
+        Some((node.seen.identity, node.seen.kind))
+    }
+
+    fn judge(&self, node: Node, inside: Option<&Inside<'_>>) -> Result<Resolved, Unresolved> {
         let (engine, own) = (self.engine.table()?, self.own.table()?);
         let place = Place::of(&node, &engine, &own).ok_or(Unresolved::Unlisted)?;
-        let subject = Subject::of(&node, place.clone(), self.engine.above(&node)?);
-        let protected = self.protection(&engine, &own).of(&subject);
+        let above = self.engine.above(&node)?;
+        let pardoned = self.pardoned(inside, &node, &above, &engine, &own)?;
+        let subject = Subject::of(&node, place.clone(), above);
+        let protected = self.protection(&engine, &own).of(&subject, pardoned.as_ref());
         let Node { file, seen, name, whole_name: _, parent: _ } = node;
         Ok(Resolved {
             path: HostPath::parse(&name).ok_or(Unresolved::Moving)?,
@@ -112,19 +143,40 @@ impl Host {
         })
     }
 
+    /// What is not held against what lies in a root, once it is sure that it does
+    fn pardoned<'a>(
+        &self,
+        inside: Option<&Inside<'a>>,
+        node: &Node,
+        above: &[Identity],
+        engine: &Table,
+        own: &Table,
+    ) -> Result<Option<Pardon<'a>>, Unresolved> {
+        let Some(Inside { root, pardoned }) = inside else { return Ok(None) };
+        let is_root = node.seen.identity == root.seen.identity;
+        // By name and by what is above: neither a bind mount nor a rename in between makes one of another place.
+        let below = above.contains(&root.seen.identity) && Path::new(&node.name).starts_with(&root.name);
+        if !is_root && !below {
+            return Err(Unresolved::Outside);
+        }
+        let place = Place::of(root, engine, own).ok_or(Unresolved::Unlisted)?;
+        let root = Subject::of(root, place, self.engine.above(root)?);
+        Ok(Some(Pardon { root, names: pardoned }))
+    }
+
     fn protection<'a>(&'a self, engine: &'a Table, own: &'a Table) -> Protection<'a> {
         Protection::new([(&self.engine, engine), (&self.own, own)], &self.protected)
     }
 
     /// What of a path is there, and what is not
-    fn missing(&self, path: &HostPath) -> Unresolved {
-        match self.deepest(path) {
+    fn missing(&self, path: &HostPath, inside: Option<&Inside<'_>>) -> Unresolved {
+        match self.deepest(path, inside) {
             Ok(missing) => Unresolved::Missing(Box::new(missing)),
             Err(error) => error,
         }
     }
 
-    fn deepest(&self, path: &HostPath) -> Result<Missing, Unresolved> {
+    fn deepest(&self, path: &HostPath, inside: Option<&Inside<'_>>) -> Result<Missing, Unresolved> {
         let path = path.as_str();
         let ends = path.char_indices().rev().filter(|(_, c)| *c == '/').map(|(at, _)| at);
         for end in ends {
@@ -147,9 +199,11 @@ impl Host {
             }
             let (engine, own) = (self.engine.table()?, self.own.table()?);
             let place = Place::of(&node, &engine, &own).ok_or(Unresolved::Unlisted)?.join(rest);
-            let subject = Subject::to_come(&node, rest, place, self.engine.above(&node)?);
-            let protected = self.protection(&engine, &own).of(&subject);
-            return Ok(Missing { parent: self.judge(node)?, rest: rest.to_owned(), protected });
+            let above = self.engine.above(&node)?;
+            let pardoned = self.pardoned(inside, &node, &above, &engine, &own)?;
+            let subject = Subject::to_come(&node, rest, place, above);
+            let protected = self.protection(&engine, &own).of(&subject, pardoned.as_ref());
+            return Ok(Missing { parent: self.judge(node, inside)?, rest: rest.to_owned(), protected });
         }
         Err(Unresolved::Moving)
     }

@@ -47,6 +47,9 @@ pub enum Unresolved {
     /// A ring of links, or too many
     #[error("its links form a loop, or there are too many")]
     Loop,
+    /// A link leads out of the directory in which it must lie
+    #[error("a link in it leads out of the directory that was given")]
+    Outside,
     /// A file where a directory is needed
     #[error("a part of it is not a directory")]
     NotADirectory,

@@ -95,6 +95,11 @@ impl Pin {
         (is_name(name) && at.symlink_metadata().is_ok()).then(|| Self { at, path: path.clone() })
     }
 
+    /// Whether a path is called like a pin
+    pub fn is_name(path: &HostPath) -> bool {
+        name_of(path).is_some_and(is_name)
+    }
+
     /// The path to hand to the engine
     pub fn path(&self) -> &HostPath {
         &self.path

@@ -77,6 +77,23 @@ impl Subject {
     }
 }
 
+/// What is not held against something, as what it was found in lies there already
+pub(super) struct Pardon<'a> {
+    /// What it was found in
+    pub(super) root: Subject,
+    /// Names of what is protected
+    pub(super) names: &'a [&'a str],
+}
+
+impl Pardon<'_> {
+    fn covers(&self, guard: &Guard) -> bool {
+        // A volume may show what holds the engine's data.
+        let holds = guard.place.as_ref().is_some_and(|place| self.root.place.contains(place));
+        let lies_in = !holds && gives(&self.root, &[], guard) == Some(Gives::LiesIn);
+        lies_in && self.names.contains(&guard.what.as_str())
+    }
+}
+
 /// Everything that is protected, as it is now
 pub(super) struct Protection<'a> {
     guards: Vec<Guard>,
@@ -123,13 +140,20 @@ impl<'a> Protection<'a> {
     }
 
     /// What a mount of the subject would give away, as the end of a sentence
-    pub(super) fn of(&self, subject: &Subject) -> Option<String> {
+    pub(super) fn of(&self, subject: &Subject, pardon: Option<&Pardon<'_>>) -> Option<String> {
         let mount = self.engine.get(subject.mount).or_else(|| self.own.get(subject.mount));
         if let Some(mount) = mount.filter(|mount| mount.is_kernel()) {
             return Some(format!("lies on a `{}` file system of the kernel", mount.kind));
         }
         let mounted: Vec<&Mount> = self.engine.below(Path::new(&subject.name)).collect();
         let gives = |guard| Some((gives(subject, &mounted, guard)?, guard));
+        let pardoned = |gives: Gives, guard: &Guard| {
+            // What is mounted below may hold it all the same.
+            let held =
+                || guard.place.as_ref().is_some_and(|place| mounted.iter().any(|mount| mount.place.contains(place)));
+            gives == Gives::LiesIn && pardon.is_some_and(|pardon| pardon.covers(guard)) && !held()
+        };
+        let gives = |guard| gives(guard).filter(|(gives, guard)| !pardoned(*gives, guard));
         if let Some((gives, guard)) = self.guards.iter().filter_map(gives).min_by_key(|(gives, _)| *gives) {
             let gives = match gives {
                 Gives::Is => "is",

@@ -47,6 +47,50 @@ fn a_socket_is_known_by_every_name() {
 }
 
 #[test]
+fn a_volume_is_free_as_far_as_only_the_engines_data_holds_it() {
+    let mut stage = Stage::new();
+    let [data, volume, inside, beside, bound] =
+        stage.dirs(["lib/data", "lib/data/v/_data", "lib/data/v/_data/x", "lib/data/w/_data", "lib/data/b/_data"]);
+    stage.link("../../w/_data", "lib/data/v/_data/out");
+    stage.link("x", "lib/data/v/_data/in");
+    let socket = inside.join("api.sock");
+    let host = stage.host(&[Protected::engine("the data", &host_path(&data))]);
+    let look = |root: &Path, path: &Path, names: &[&str]| {
+        let found = host.resolve_in(&host_path(root), &host_path(path), names);
+        found.map(|found| (found.path().to_string(), found.protected().map(str::to_owned)))
+    };
+    let free = |path: &Path| (path.display().to_string(), None);
+    assert_eq!(look(&volume, &volume, &["the data"]).unwrap(), free(&volume));
+    assert_eq!(look(&volume, &volume.join("in"), &["the data"]).unwrap(), free(&inside), "links inside are followed");
+    let kept = look(&volume, &inside, &["other"]).unwrap().1.unwrap();
+    assert!(kept.starts_with("lies in the data"), "{kept}");
+    for path in [volume.join("out"), beside, data.clone(), "/etc".into()] {
+        let error = look(&volume, &path, &["the data"]).unwrap_err();
+        assert!(matches!(error, Unresolved::Outside), "{}: {error}", path.display());
+    }
+    assert!(matches!(look(&volume, &volume.join("out/new"), &["the data"]), Err(Unresolved::Outside)));
+    let Err(Unresolved::Missing(missing)) = look(&volume, &volume.join("new/one"), &["the data"]) else { panic!() };
+    assert_eq!((missing.rest.as_str(), missing.protected()), ("new/one", None));
+    // The root itself is the data, or holds it: that is no place inside it.
+    for root in [&data, &stage.path("lib")] {
+        assert!(look(root, &inside, &["the data"]).unwrap().1.is_some(), "{}", root.display());
+    }
+    // Other protected things stay so.
+    let _listening = UnixListener::bind(&socket).unwrap();
+    let with_socket = stage
+        .host(&[Protected::engine("the data", &host_path(&data)), Protected::ours("a listener", &socket).unwrap()]);
+    for path in [&volume, &inside, &socket] {
+        let found = with_socket.resolve_in(&host_path(&volume), &host_path(path), &["the data"]).unwrap();
+        assert!(found.protected().is_some(), "{}", path.display());
+    }
+    // A volume that shows what is above the data.
+    let lib = stage.path("lib");
+    stage.bind(&lib, &bound);
+    assert!(look(&bound, &bound, &["the data"]).unwrap().1.is_some());
+    assert!(look(&bound, &bound.join("data/v/_data/x"), &["the data"]).unwrap().1.is_some());
+}
+
+#[test]
 fn a_directory_is_protected_with_all_that_is_above_and_below() {
     let mut stage = Stage::new();
     let [data, volume, free, disk, disk_data, job, nested, cut] =
