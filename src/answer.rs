@@ -13,8 +13,10 @@ use crate::api::closed::Closed;
 use crate::api::request::Misread;
 use crate::api::route::NoRoute;
 use crate::engine::EngineError;
+use crate::policy::Line;
 use crate::policy::ask::{Ask, What};
 use crate::policy::judge::{Refusal, Verdict};
+use crate::policy::quota::More;
 
 /// The body of a response
 pub type Body = BoxBody<Bytes, BoxError>;
@@ -73,6 +75,11 @@ pub enum Refused {
         /// At a time
         limit: usize,
     },
+    /// Others of the owner are being counted and made, one after the other
+    #[error(
+        "other requests of this owner were not done within {0:?}, and what it has is counted one after the other; try again later"
+    )]
+    NoTurn(std::time::Duration),
     /// The client went away in the middle of its body
     #[error("the body ended early")]
     BodyBroken,
@@ -138,7 +145,7 @@ impl Refused {
             Self::Http2 => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::TooSlow(_) | Self::HeadTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unrecorded | Self::Unpinned(_) | Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unrecorded | Self::Unpinned(_) | Self::NoRoom | Self::NoTurn(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Engine(EngineError::Slow(_)) => StatusCode::GATEWAY_TIMEOUT,
             Self::Engine(_) => StatusCode::BAD_GATEWAY,
         }
@@ -160,6 +167,9 @@ use crate::api::target::BadTarget::{TooNew, TooOld};
 /// One line that says what was refused, by which line, and the way out
 pub fn denial(policy: &str, verdict: &Verdict) -> String {
     let each = |(ask, Refusal { line, why }): (&Ask, &Refusal)| {
+        if let (What::Quota(more), Some(line)) = (&ask.what, line) {
+            return quota(more, line, why);
+        }
         let by = match line {
             Some(line) => format!("forbidden by {line}"),
             None => format!("no line of policy `{policy}` allows it"),
@@ -174,6 +184,20 @@ pub fn denial(policy: &str, verdict: &Verdict) -> String {
     let alone = !verdict.refused().any(|refused| told(&refused));
     // Beside other reasons, what is another's would be told from what is missing.
     verdict.refused().filter(|refused| alone || told(refused)).map(each).collect::<Vec<_>>().join("; ")
+}
+
+/// `quota of 20 containers is used up (owner job-7 has 20), set by ci:12: remove some first`
+fn quota(more: &More, line: &Line, why: &str) -> String {
+    let More { resource, asked, used, most, owner } = more;
+    let state = match asked {
+        _ if used >= most => "is used up",
+        Some(asked) if asked > most => "is smaller than that",
+        Some(_) => "does not leave that much",
+        None => "does not leave enough",
+    };
+    let asked = asked.map_or_else(String::new, |asked| format!(", {} asked for", resource.say(asked)));
+    let (quota, used) = (resource.say(*most), resource.say(*used));
+    format!("quota of {quota} {state} (owner {owner} has {used}{asked}), set by {line}: {why}")
 }
 
 /// An answer with the engine's shape of an error

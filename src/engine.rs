@@ -28,9 +28,10 @@ use crate::answer::Body;
 use crate::api::call::Outgoing;
 use crate::api::operation::Answer;
 use crate::api::request::BodyKind;
-use crate::api::target::push_segment;
+use crate::api::target::{push_pair, push_segment};
 use crate::api::version::ApiVersion;
 use crate::audit::Recorded;
+use crate::policy::modify::OWNER_LABEL;
 
 /// The engine
 #[derive(Debug)]
@@ -95,6 +96,12 @@ pub enum Question<'a> {
     Info,
     /// `GET /containers/json`, of all that exist
     Containers,
+    /// The same of one owner
+    OwnedContainers(&'a str),
+    /// `GET /networks`, of one owner
+    OwnedNetworks(&'a str),
+    /// `GET /volumes`, of one owner
+    OwnedVolumes(&'a str),
 }
 
 impl Engine {
@@ -124,7 +131,7 @@ impl Engine {
     /// Sends a recorded operation and returns the engine's answer, whose body may still be coming
     ///
     /// `body` is the client's stream where the operation has one. Dropping the answer before its end ends the engine's
-    /// connection.
+    /// connection. Waits as long as it takes.
     ///
     /// # Errors
     /// When there is no answer.
@@ -149,11 +156,7 @@ impl Engine {
             outgoing.target.parse().map_err(|error| EngineError::Broken(format!("target: {error}")))?;
         *request.headers_mut() = headers;
         let again = endpoint.body == BodyKind::Json && endpoint.answer != Answer::Hijack;
-        let answer = self.exchange(link, request, again);
-        match endpoint.answer {
-            Answer::Whole => timeout(self.answer, answer).await.map_err(|_| EngineError::Slow(self.answer))?,
-            Answer::Stream | Answer::Hijack => answer.await,
-        }
+        self.exchange(link, request, again).await
     }
 
     /// Makes a volume for an owner before a container that mounts it; an existing one is returned as it is
@@ -161,7 +164,7 @@ impl Engine {
     /// # Errors
     /// When there is no answer.
     pub async fn make_volume(&self, _: &Recorded, name: &str, owner: &str) -> Result<(StatusCode, Bytes), EngineError> {
-        let labels = serde_json::json!({ "Name": name, "Labels": { crate::policy::modify::OWNER_LABEL: owner } });
+        let labels = serde_json::json!({ "Name": name, "Labels": { OWNER_LABEL: owner } });
         let version = self.version().await?;
         self.ask(Method::POST, &format!("/v{version}/volumes/create"), Bytes::from(labels.to_string())).await
     }
@@ -172,7 +175,26 @@ impl Engine {
     /// When there is no answer.
     pub async fn question(&self, question: Question<'_>) -> Result<(StatusCode, Bytes), EngineError> {
         let version = self.version().await?;
+        let filter = |owner: &str, more: &str| {
+            let filters = serde_json::json!({ "label": [format!("{OWNER_LABEL}={owner}")] }).to_string();
+            let mut query = String::new();
+            push_pair(&mut query, "filters", &filters);
+            format!("?{more}{query}")
+        };
+        let owned;
         let (kind, name, end) = match question {
+            Question::OwnedContainers(owner) => {
+                owned = filter(owner, "all=1&");
+                ("containers", "json", owned.as_str())
+            }
+            Question::OwnedNetworks(owner) => {
+                owned = filter(owner, "");
+                ("networks", "", owned.as_str())
+            }
+            Question::OwnedVolumes(owner) => {
+                owned = filter(owner, "");
+                ("volumes", "", owned.as_str())
+            }
             Question::Container(name) => ("containers", name, "/json"),
             Question::Network(name) => ("networks", name, ""),
             Question::Volume(name) => ("volumes", name, ""),

@@ -10,12 +10,13 @@ mod load;
 mod lower;
 mod paths;
 mod pins;
+mod quotas;
 mod sight;
 mod unnamed;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -24,6 +25,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use jiff::Timestamp;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 pub use self::body::Room;
@@ -36,8 +38,9 @@ use self::sight::Sight;
 use self::unnamed::unnamed;
 use crate::answer::{self, Body, Refused, denial};
 use crate::api::call::Call;
-use crate::api::operation::Operation;
+use crate::api::operation::{Answer, Operation};
 use crate::api::request::BodyKind;
+use crate::api::version::ApiVersion;
 use crate::audit::record::{ObjectLine, Opened, Outcome, ask_lines, change_lines, verdict_word};
 use crate::audit::{Audit, Recorded};
 use crate::caller::Caller;
@@ -47,6 +50,7 @@ use crate::owner::Owner;
 use crate::policy::ask::What;
 use crate::policy::judge::{Decision, Verdict, approve, refused, refused_unseen};
 use crate::policy::{Mode, Policy};
+use crate::quota::turn::Turns;
 use crate::running::{Place, Running};
 use crate::shown::names_objects;
 use crate::stream::{Counters, Download, End, Rest, Stripped, Upload, one_way, open, tunnel};
@@ -68,6 +72,8 @@ pub struct Gate {
     pub limits: Limits,
     /// The requests that run, of all listeners
     pub running: Arc<Running>,
+    /// Whose turn it is to count and to make, of all listeners
+    pub turns: Arc<Turns>,
     /// Room for large bodies, of all listeners
     pub room: Room,
     /// What no mount may give away
@@ -197,6 +203,14 @@ impl Exchange {
             }
         };
 
+        let mut turn = None;
+        if found.missing.is_none() && !self.policy.quota.is_empty() && self.policy.mode != Mode::Record {
+            if let Some(verdict) = refused(&self.policy, &operation, &found.facts) {
+                return Err(self.deny(verdict, None));
+            }
+            turn = quotas::gather(&gate, &self.policy, &operation, &self.who.owner, &mut found).await?;
+        }
+
         let (verdict, approved) = approve(&self.policy, operation, &found.facts);
         let word = verdict_word(verdict.decision, true);
         let Some(approved) = approved else { return Err(self.deny(verdict, found.missing)) };
@@ -211,9 +225,8 @@ impl Exchange {
         })?;
         self.end = Some(self.end_line());
 
-        for volume in found.new_volumes.iter().filter(|_| self.policy.isolate.is_some()) {
-            make_volume(&gate, &self.who.owner, &recorded, volume).await?;
-        }
+        let makes_volumes = self.policy.isolate.is_some() || self.policy.quota.counts_volumes();
+        let volumes = if makes_volumes { std::mem::take(&mut found.new_volumes) } else { Vec::new() };
         let broken_off = BrokenOff::default();
         let upload = match upload {
             None => answer::empty(),
@@ -222,9 +235,21 @@ impl Exchange {
             }
             Some(upload) => upload.map_err(Into::into).boxed(),
         };
-        let sent = gate.engine.send(&self.link, &recorded, version, upload).await;
+        let recorded = Arc::new(recorded);
+        let (link, who) = (Arc::clone(&self.link), Arc::clone(&self.who));
+        let sending = send(Arc::clone(&gate), link, who, Arc::clone(&recorded), volumes, version, upload);
+        let soon = recorded.approved().operation().endpoint().answer == Answer::Whole;
+        let patience = soon.then_some(gate.limits.engine_answer);
+        let sent = match turn {
+            None => in_time(patience, sending).await,
+            // To its end, whatever becomes of the client: until the engine has answered nobody can count what it makes.
+            Some(turn) => {
+                let task = tokio::spawn(async move { (sending.await, turn).0 });
+                in_time(patience, async { task.await.map_err(broke_off)? }).await
+            }
+        };
         drop(pinned);
-        let response = sent.map_err(|error| broken_off.take().unwrap_or_else(|| error.into()))?;
+        let response = sent.map_err(|error| broken_off.take().unwrap_or(error))?;
 
         self.answer(response, upgrade, recorded.approved().operation()).await
     }
@@ -388,6 +413,37 @@ impl Exchange {
 
 /// Objects or host paths that one request may name: each is looked up, and a large body could name a million
 const MOST_NAMED: usize = 500;
+
+/// Sends what was recorded, after the volumes that it needs were made
+async fn send(
+    gate: Arc<Gate>,
+    link: Arc<Link>,
+    who: Arc<Who>,
+    recorded: Arc<Recorded>,
+    volumes: Vec<String>,
+    version: ApiVersion,
+    upload: Body,
+) -> Result<Response<Incoming>, Refused> {
+    for volume in &volumes {
+        make_volume(&gate, &who.owner, &recorded, volume).await?;
+    }
+    Ok(gate.engine.send(&link, &recorded, version, upload).await?)
+}
+
+fn broke_off(error: impl ToString) -> Refused {
+    EngineError::Broken(error.to_string()).into()
+}
+
+/// What comes within `patience`, where there is one
+async fn in_time<T>(
+    patience: Option<Duration>,
+    answer: impl Future<Output = Result<T, Refused>>,
+) -> Result<T, Refused> {
+    match patience {
+        Some(patience) => timeout(patience, answer).await.map_err(|_| EngineError::Slow(patience))?,
+        None => answer.await,
+    }
+}
 
 /// Makes a volume that a container is about to mount, so that it carries its owner from the start
 async fn make_volume(gate: &Gate, owner: &Owner, recorded: &Recorded, name: &str) -> Result<(), Refused> {

@@ -17,6 +17,7 @@ pub mod log;
 pub mod mount;
 pub mod owner;
 pub mod policy;
+pub mod quota;
 pub mod running;
 pub mod server;
 pub mod shown;

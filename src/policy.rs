@@ -10,6 +10,7 @@ use std::sync::Arc;
 use regex::Regex;
 
 use crate::policy::ask::{Access, Flag, Propagation};
+use crate::policy::quota::Quota;
 use crate::policy::report::Report;
 
 pub mod amend;
@@ -25,6 +26,7 @@ pub mod grant;
 pub mod group;
 pub mod judge;
 pub mod modify;
+pub mod quota;
 pub mod references;
 pub mod report;
 pub mod shipped;
@@ -59,6 +61,8 @@ pub struct Policy {
     pub limits: Limits,
     /// Values put in place of the request's
     pub force: Force,
+    /// What one owner may have at a time
+    pub quota: Quota,
     /// Rules over named facts
     pub rules: Vec<Rule>,
     /// What is odd about the file, though it can be used

@@ -16,6 +16,7 @@ use crate::config::{Config, DEFAULT_PATH, Listener, PolicyRef};
 use crate::engine::Engine;
 use crate::exchange::{Gate, Ours, Pins, Room, unseen};
 use crate::owner::Owner;
+use crate::quota::turn::Turns;
 use crate::running::Running;
 use crate::server::policies::{LOOK, Policies, PolicyError};
 use crate::server::socket::{Claim, SocketError};
@@ -104,6 +105,7 @@ impl Server {
         let (connections, tunnels) = (TaskTracker::new(), TaskTracker::new());
         let all = Arc::new(Semaphore::new(limits.connections));
         let running = Arc::new(Running::new(limits.requests_per_owner));
+        let turns = Arc::new(Turns::default());
         let room = Room::new(limits);
         let ours = Arc::new(ours(&config));
         let pins = Arc::new(Pins::new(config.pins.clone()));
@@ -120,6 +122,7 @@ impl Server {
                 audit: Arc::clone(&audit),
                 limits: limits.clone(),
                 running: Arc::clone(&running),
+                turns: Arc::clone(&turns),
                 room: room.clone(),
                 ours: Arc::clone(&ours),
                 pins: Arc::clone(&pins),

@@ -19,12 +19,15 @@ use std::path::{Path, PathBuf};
 const TABLE: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["config", "log", "policy", "server"]),
-    ("server", &["answer", "audit", "caller", "config", "engine", "exchange", "hangup", "owner", "policy", "running"]),
+    (
+        "server",
+        &["answer", "audit", "caller", "config", "engine", "exchange", "hangup", "owner", "policy", "quota", "running"],
+    ),
     (
         "exchange",
         &[
-            "answer", "api", "audit", "caller", "config", "engine", "mount", "owner", "policy", "running", "shown",
-            "stream",
+            "answer", "api", "audit", "caller", "config", "engine", "mount", "owner", "policy", "quota", "running",
+            "shown", "stream",
         ],
     ),
     // The body of what is sent is that of what is answered: `answer::Body`.
@@ -42,6 +45,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("hangup", &[]),
     ("owner", &[]),
+    ("quota", &[]),
     ("running", &[]),
 ];
 

@@ -106,6 +106,7 @@ fn gate(place: &Path, policy: &Arc<Policy>) -> std::io::Result<Gate> {
         policy,
         engine: Arc::new(Engine::new(config.engine, limits.engine_connect, limits.engine_answer)),
         audit: Arc::new(Audit::new(AuditFile::open(&config.audit.path, config.audit.rotation, false)?)),
+        turns: Arc::default(),
         running: Arc::new(Running::new(limits.requests_per_owner)),
         room: Room::new(&limits),
         limits,

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::api::image_ref::ImageRef;
+use crate::policy::quota::{More, Resource};
 
 /// One ask, and the field it was found in
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,17 @@ pub enum What {
         source: String,
         /// Why
         why: String,
+    },
+    /// More of what a quota counts
+    Quota(More),
+    /// A limit above what a container was counted as when it was made
+    Raise {
+        /// Of what
+        resource: Resource,
+        /// What it counts as
+        counted: i64,
+        /// What is asked for; nothing for no limit
+        asked: Option<i64>,
     },
     /// A value that the engine might read in a way of its own; no policy grants it
     Odd(&'static str, String),
@@ -303,6 +315,14 @@ impl fmt::Display for What {
             Self::Protected { source, what } => write!(f, "host path {source}: it {what}"),
             Self::Unclear { source, why } => write!(f, "host path {source}: {why}"),
             Self::Unseen { source, why } => write!(f, "host path {source} by its name: {why}"),
+            Self::Quota(More { resource, asked, used, most, owner: _ }) => {
+                let asked = asked.map_or_else(|| "no limit".to_owned(), |asked| resource.say(asked));
+                write!(f, "{asked} on top of {used}, with a quota of {most}")
+            }
+            Self::Raise { resource, counted, asked } => {
+                let asked = asked.map_or_else(|| "no limit".to_owned(), |asked| resource.say(asked));
+                write!(f, "{asked} for a container that counts as {}", resource.say(*counted))
+            }
             Self::Odd(kind, value) => write!(f, "{kind} `{}`", value.escape_debug()),
         }
     }
@@ -326,6 +346,7 @@ impl What {
             Self::Protected { .. } => "protected",
             Self::Unclear { .. } => "unclear",
             Self::Unseen { .. } => "unseen",
+            Self::Quota(_) | Self::Raise { .. } => "quota",
             Self::Odd(..) => "odd",
         }
     }

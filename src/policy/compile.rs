@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::Spanned;
 
 use crate::policy::file::{self, File};
+use crate::policy::quota::Quota;
 use crate::policy::report::{Code, Problem, Report};
 use crate::policy::{Force, Grants, Limits, Mode, Policy, Share, shipped};
 
@@ -15,6 +16,7 @@ mod grants;
 pub mod image;
 mod overlap;
 pub mod pattern;
+mod quota;
 mod rule;
 
 /// Makes a policy of a file's text; `file` is the name shown in messages
@@ -58,6 +60,7 @@ fn empty() -> Policy {
         pin: None,
         limits: Limits::default(),
         force: Force::default(),
+        quota: Quota::default(),
         rules: Vec::new(),
         warnings: Report::new("", ""),
     }
@@ -97,6 +100,7 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
         flags,
         limits,
         force,
+        quota,
         rules,
         tests: _,
     } = written;
@@ -131,6 +135,7 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
     }
     fixed::add_limits(&mut policy.limits, limits, report);
     fixed::add_force(&mut policy.force, force, report);
+    quota::add(&mut policy.quota, quota, report);
     for written in rules {
         if let Some(same) = policy.rules.iter().find(|rule| rule.id == *written.id.as_ref()) {
             let message = format!("a second rule has the id `{}`", same.id);

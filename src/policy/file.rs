@@ -14,6 +14,7 @@ use crate::policy::Fact;
 use crate::policy::ask::Flag;
 use crate::policy::file::section::Section;
 use crate::policy::file::value::{Amount, Duty, Granted, Lists, MountSource, OneOrMore};
+use crate::policy::quota::Resource;
 use crate::policy::report::{Code, Problem, Report};
 
 pub mod section;
@@ -48,6 +49,8 @@ pub struct File {
     pub limits: Limits,
     /// Values put in place of the request's
     pub force: Force,
+    /// What one owner may have
+    pub quota: Quota,
     /// Rules
     pub rules: Vec<Rule>,
     /// Tests
@@ -86,6 +89,15 @@ pub struct Force {
     pub network: Option<Spanned<String>>,
     /// OCI runtime
     pub runtime: Option<Spanned<String>>,
+}
+
+/// `[quota]`
+#[derive(Debug, Clone, Default)]
+pub struct Quota {
+    /// The most of each resource
+    pub most: Vec<(Resource, Spanned<Amount>)>,
+    /// A cgroup for each owner
+    pub cgroup: Option<Spanned<bool>>,
 }
 
 /// `[[rule]]`
@@ -192,6 +204,9 @@ fn read_document(mut root: Section<'_>, report: &mut Report) -> File {
     if let Some(section) = root.section("force", report) {
         file.force = read_force(section, report);
     }
+    if let Some(section) = root.section("quota", report) {
+        file.quota = read_quota(section, report);
+    }
     for name in FLAG_SECTIONS {
         let Some(mut section) = root.section(name, report) else { continue };
         if *name == "run" {
@@ -237,6 +252,14 @@ fn read_force(mut section: Section<'_>, report: &mut Report) -> Force {
     };
     section.close(report);
     force
+}
+
+fn read_quota(mut section: Section<'_>, report: &mut Report) -> Quota {
+    let most = |resource: &Resource| Some((*resource, section.take(resource.key(), report)?));
+    let most = Resource::ALL.iter().filter_map(most).collect();
+    let quota = Quota { most, cgroup: section.take("cgroup", report) };
+    section.close(report);
+    quota
 }
 
 fn read_rule(mut section: Section<'_>, report: &mut Report) -> Option<Rule> {

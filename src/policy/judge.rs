@@ -10,6 +10,7 @@ use crate::policy::ask::{Ask, Flag, GrantKind, Object, What};
 use crate::policy::asks::asks;
 use crate::policy::facts::named_facts;
 use crate::policy::modify::{Change, modify};
+use crate::policy::quota::{self, Usage};
 use crate::policy::view::View;
 use crate::policy::{Effect, Fact, Grants, Line, Mode, OperationPattern, Policy, Rule, TextPattern};
 
@@ -34,6 +35,10 @@ pub struct Facts {
     pub paths: Vec<PathFact>,
     /// Fields whose host path was pinned, and the path to send in its place
     pub pinned: Vec<(String, HostPath)>,
+    /// What the owner has already, where a quota counts it
+    pub usage: Option<Usage>,
+    /// The owner's cgroup, as the engine is to name it
+    pub cgroup: Option<String>,
 }
 
 /// What an object is called that a field names, perhaps in another way
@@ -214,6 +219,11 @@ fn weigh(policy: &Policy, operation: &Operation, facts: &Facts) -> Vec<Judged> {
     found.extend(facts.asks.iter().cloned());
     let called_otherwise: Vec<Ask> = found.iter().flat_map(|ask| by_real_names(ask, &facts.names)).collect();
     found.extend(called_otherwise);
+    if facts.usage.is_some() {
+        // What is counted is what would be sent.
+        let (changed, _) = modify(policy, operation.clone(), facts);
+        found.extend(quota::asks(&policy.quota, &changed, facts));
+    }
     let mut named = if policy.rules.is_empty() { Vec::new() } else { named_facts(operation) };
     if !policy.rules.is_empty() {
         named.extend(facts.names.iter().flat_map(real_name_facts));
@@ -364,6 +374,14 @@ fn granted(policy: &Policy, what: &What) -> Result<Line, Refusal> {
         What::Unseen { .. } => policy.lexical.clone().ok_or_else(|| Refusal {
             line: None,
             why: "run sockwarden where it sees the engine's files, or judge by name with `resolve = \"lexical\"` in `[mounts]`".to_owned(),
+        }),
+        What::Quota(more) => {
+            let line = policy.quota.most.get(&more.resource).map(|(_, line)| line.clone());
+            line.clone().filter(|_| more.fits()).ok_or(Refusal { line, why: "remove some first".to_owned() })
+        }
+        What::Raise { resource, .. } => Err(Refusal {
+            line: policy.quota.most.get(resource).map(|(_, line)| line.clone()),
+            why: "make a new container".to_owned(),
         }),
         What::Odd(..) => Err(Refusal { line: None, why: "write it plainly; no policy grants this".to_owned() }),
     }

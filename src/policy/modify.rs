@@ -3,6 +3,7 @@
 mod filters;
 mod names;
 mod pin;
+mod quota;
 
 use std::collections::BTreeMap;
 
@@ -48,7 +49,12 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
                 "HostConfig.ShmSize",
                 &mut changes,
             );
-            stamp(stamped, labels, &mut body.config.labels, &mut changes);
+            quota::create(&policy.quota, facts, body, &mut changes);
+            let mut stamped = stamped.clone();
+            if let Some(usage) = &facts.usage {
+                stamped.extend(crate::policy::quota::labels(body, usage));
+            }
+            stamp(&stamped, labels, &mut body.config.labels, &mut changes);
             for mount in body.host_mut().settings.mounts.iter_mut().flatten() {
                 if let (Some(owner), Some(volume)) = (stamped.get(OWNER_LABEL), mount.volume_labels_mut()) {
                     volume.insert(OWNER_LABEL.to_owned(), owner.clone());
@@ -57,6 +63,9 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
         }
         Operation::ContainerUpdate(Request { body: JsonBody(body), .. }) => {
             limit(&policy.limits, &mut body.resources, "", Absent::Stays, &mut changes);
+            if facts.cgroup.is_some() {
+                quota::within_cgroup(&policy.quota, &mut body.resources, "", &mut changes);
+            }
         }
         Operation::NetworkCreate(Request { body: JsonBody(body), .. }) => {
             stamp(stamped, labels, &mut body.labels, &mut changes);
@@ -64,7 +73,11 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
         Operation::VolumeCreate(Request { body: JsonBody(body), .. }) => {
             stamp(stamped, labels, &mut body.labels, &mut changes);
         }
-        Operation::BuildClassic(Request { query, .. }) => build(policy, query, &mut changes),
+        Operation::BuildClassic(Request { query, .. }) => {
+            build(policy, query, &mut changes);
+            let forced = facts.cgroup.clone().zip(policy.quota.cgroup.clone());
+            changes.text("query.cgroupparent", &mut query.cgroup_parent, &forced);
+        }
         _ => {}
     }
     for pin in &facts.pins {

@@ -31,6 +31,7 @@ mod hijack;
 mod limits;
 mod link;
 mod mutated;
+mod quota;
 mod record;
 mod recorded;
 mod serving;

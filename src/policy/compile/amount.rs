@@ -43,6 +43,14 @@ pub fn count(amount: &Amount) -> Result<i64, String> {
     }
 }
 
+/// A whole number, also none at all
+pub fn most(amount: &Amount) -> Result<i64, String> {
+    match amount {
+        Amount::Integer(0) => Ok(0),
+        other => count(other),
+    }
+}
+
 fn positive(number: i64) -> Result<i64, String> {
     if number > 0 { Ok(number) } else { Err("it must be above zero; leave the key out for no limit".to_owned()) }
 }

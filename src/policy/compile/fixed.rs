@@ -32,7 +32,7 @@ pub(super) fn add_limits(limits: &mut Limits, written: &file::Limits, report: &m
     }
 }
 
-fn number(
+pub(super) fn number(
     written: &Spanned<Amount>,
     read: fn(&Amount) -> Result<i64, String>,
     report: &mut Report,
