@@ -94,6 +94,8 @@ pub enum Question<'a> {
     Image(&'a str),
     /// `GET /info`
     Info,
+    /// `GET /containers/json`, of all that carry a label
+    Owned(&'a str),
     /// `GET /containers/json`, of all that exist
     Containers,
     /// The same of one owner
@@ -201,6 +203,7 @@ impl Engine {
             Question::Exec(name) => ("exec", name, "/json"),
             Question::Image(name) => ("images", name, "/json"),
             Question::Containers => ("containers", "json", "?all=1"),
+            Question::Owned(_) => ("containers", "json", "?all=1"),
             Question::Info => ("info", "", ""),
         };
         let mut path = format!("/v{version}/{kind}");
@@ -208,6 +211,9 @@ impl Engine {
             push_segment(&mut path, name);
         }
         path.push_str(end);
+        if let Question::Owned(label) = question {
+            push_pair(&mut path, "filters", &serde_json::json!({ "label": [label] }).to_string());
+        }
         let (parts, body) = self.get(&path).await?;
         Ok((parts.status, body))
     }

@@ -7,10 +7,13 @@ mod body;
 mod facts;
 mod head;
 mod load;
+mod look;
 mod lower;
+mod own;
 mod paths;
 mod pins;
 mod quotas;
+mod show;
 mod sight;
 mod unnamed;
 
@@ -32,8 +35,11 @@ pub use self::body::Room;
 use self::body::Whole;
 use self::facts::Found;
 use self::load::{BrokenOff, JudgeOfNames, Load};
+use self::look::Look;
+pub use self::own::OwnIds;
 pub use self::paths::{Ours, unseen};
 pub use self::pins::Pins;
+use self::show::Shower;
 use self::sight::Sight;
 use self::unnamed::unnamed;
 use crate::answer::{self, Body, Refused, denial};
@@ -49,11 +55,12 @@ use crate::engine::{Engine, EngineError, Link};
 use crate::owner::Owner;
 use crate::policy::ask::What;
 use crate::policy::judge::{Decision, Verdict, approve, refused, refused_unseen};
+use crate::policy::view::View;
 use crate::policy::{Mode, Policy};
 use crate::quota::turn::Turns;
 use crate::running::{Place, Running};
-use crate::shown::names_objects;
-use crate::stream::{Counters, Download, End, Rest, Stripped, Upload, one_way, open, tunnel};
+use crate::shown::sought;
+use crate::stream::{Counters, Download, End, Rest, Upload, one_way, open, tunnel};
 
 /// What all exchanges of one listener share
 #[derive(Debug)]
@@ -80,6 +87,8 @@ pub struct Gate {
     pub ours: Arc<Ours>,
     /// Where host paths are pinned
     pub pins: Arc<Pins>,
+    /// Ids that are known to be an owner's own, of all listeners
+    pub own: Arc<OwnIds>,
     /// Tunnels, which outlive their connection's HTTP
     pub tunnels: TaskTracker,
 }
@@ -115,7 +124,8 @@ struct Exchange {
     api_version: Option<String>,
     objects: Vec<ObjectLine>,
     verdict: Option<Verdict>,
-    suffix: Option<String>,
+    view: Option<View>,
+    names: Vec<String>,
     bytes: Arc<Counters>,
     place: Option<Place>,
     end: Option<End>,
@@ -137,7 +147,8 @@ impl Exchange {
             api_version: None,
             objects: Vec::new(),
             verdict: None,
-            suffix: None,
+            view: None,
+            names: Vec::new(),
             bytes: Arc::default(),
             place: None,
             end: None,
@@ -175,10 +186,14 @@ impl Exchange {
         }
         let sight = Sight { who: &self.who, policy: &self.policy };
         let view = sight.view(&unnamed(&self.id));
-        self.suffix = view.as_ref().map(|view| view.suffix().to_owned());
+        self.view.clone_from(&view);
+        self.names = sought(&operation);
         let mut found = match self.policy.mode {
             Mode::Record => Found::of(&self.who.owner),
-            Mode::Enforce | Mode::Warn => facts::gather(&gate.engine, &operation, sight, view).await?,
+            Mode::Enforce | Mode::Warn => {
+                let look = Look { engine: &gate.engine, sight, view: view.as_ref(), own: &gate.own };
+                facts::gather(look, &operation).await?
+            }
         };
         if !found.objects.is_empty() {
             self.objects = std::mem::take(&mut found.objects);
@@ -322,14 +337,19 @@ impl Exchange {
             end.outcome(Outcome::Complete);
             return Ok(Response::from_parts(parts, Full::new(body).map_err(|never| match never {}).boxed()));
         }
-        let suffix = self.suffix.as_deref();
-        let body = match suffix.filter(|_| !status.is_success() || names_objects(operation)) {
-            Some(suffix) => {
-                parts.headers.remove(CONTENT_LENGTH);
-                Stripped::new(body, suffix).boxed()
-            }
-            None => body.boxed(),
-        };
+        if let Some(view) = &self.view {
+            let shower = Shower {
+                engine: &self.gate.engine,
+                own: Arc::clone(&self.gate.own),
+                who: Arc::clone(&self.who),
+                policy: Arc::clone(&self.policy),
+                view,
+                names: &self.names,
+                most: self.gate.limits.body_bytes,
+            };
+            let (parts, body) = shower.show(Response::from_parts(parts, body), operation).await?.into_parts();
+            return Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).boxed()));
+        }
         Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).map_err(Into::into).boxed()))
     }
 

@@ -14,7 +14,7 @@ use crate::audit::Audit;
 use crate::audit::file::AuditFile;
 use crate::config::{Config, DEFAULT_PATH, Listener, PolicyRef};
 use crate::engine::Engine;
-use crate::exchange::{Gate, Ours, Pins, Room, unseen};
+use crate::exchange::{Gate, Ours, OwnIds, Pins, Room, unseen};
 use crate::owner::Owner;
 use crate::quota::turn::Turns;
 use crate::running::Running;
@@ -109,6 +109,7 @@ impl Server {
         let room = Room::new(limits);
         let ours = Arc::new(ours(&config));
         let pins = Arc::new(Pins::new(config.pins.clone()));
+        let own = Arc::new(OwnIds::default());
         tell_of_sight(&config, &policies);
         let mut claims = Vec::new();
         for (index, (listener, (socket, claim))) in config.listeners.iter().zip(sockets).enumerate() {
@@ -126,6 +127,7 @@ impl Server {
                 room: room.clone(),
                 ours: Arc::clone(&ours),
                 pins: Arc::clone(&pins),
+                own: Arc::clone(&own),
                 tunnels: tunnels.clone(),
             });
             let own = Arc::new(Semaphore::new(limits.connections_per_listener));

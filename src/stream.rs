@@ -16,11 +16,12 @@ use jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
+use crate::answer::BoxError;
 use crate::audit::Audit;
 use crate::audit::record::{Ended, Outcome, millis};
 use crate::hangup::Hangup;
 use crate::running::Place;
-use crate::shown::strip::Strip;
+use crate::shown::Sieve;
 
 /// The end of an exchange: writes the last line of its record when it is dropped
 #[derive(Debug)]
@@ -165,35 +166,39 @@ impl Body for Upload {
     }
 }
 
-/// A body out of which one word is taken; its length is not known before its end
+/// A body that goes through a sieve; its length is not known before its end
 #[derive(Debug)]
-pub struct Stripped<B> {
+pub struct Sifted<B, S> {
     body: B,
-    strip: Option<Strip>,
+    sieve: Option<S>,
 }
 
-impl<B> Stripped<B> {
-    /// Passes `body` on without `word`
-    pub fn new(body: B, word: &str) -> Self {
-        Self { body, strip: Some(Strip::new(word)) }
+impl<B, S> Sifted<B, S> {
+    /// Passes on what of `body` comes through `sieve`
+    pub fn new(body: B, sieve: S) -> Self {
+        Self { body, sieve: Some(sieve) }
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Stripped<B> {
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin, S: Sieve + Unpin> Body for Sifted<B, S> {
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
         loop {
-            let Some(strip) = &mut this.strip else { return Poll::Ready(None) };
+            let Some(sieve) = &mut this.sieve else { return Poll::Ready(None) };
             let piece = match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                Some(Ok(frame)) => frame.into_data().map(|data| strip.pass(&data)).unwrap_or_default(),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                Some(Ok(frame)) => match frame.into_data().map(|data| sieve.pass(&data)) {
+                    Ok(Ok(piece)) => piece,
+                    Ok(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                    Err(_trailers) => Vec::new(),
+                },
                 None => {
-                    let held = strip.end();
-                    this.strip = None;
-                    held
+                    let rest = sieve.end();
+                    this.sieve = None;
+                    rest
                 }
             };
             if !piece.is_empty() {
@@ -203,7 +208,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Stripped<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.strip.as_ref().is_none_or(|strip| strip.is_empty() && self.body.is_end_stream())
+        self.sieve.as_ref().is_none_or(|sieve| sieve.is_empty() && self.body.is_end_stream())
     }
 }
 

@@ -33,7 +33,7 @@ const TABLE: &[(&str, &[&str])] = &[
     // The body of what is sent is that of what is answered: `answer::Body`.
     ("engine", &["answer", "api", "audit", "policy"]),
     ("stream", &["answer", "audit", "hangup", "running", "shown"]),
-    ("shown", &["api"]),
+    ("shown", &["api", "policy"]),
     // A refusal wraps the engine's error, which alone decides its status.
     ("answer", &["api", "engine", "policy"]),
     ("config", &["audit"]),

@@ -69,6 +69,37 @@ impl Json {
         }
     }
 
+    /// The member of an object; of equal keys the first
+    pub fn member(&self, key: &str) -> Option<&Self> {
+        let Self::Object(members) = self else { return None };
+        members.iter().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    /// The same, to be changed
+    pub fn member_mut(&mut self, key: &str) -> Option<&mut Self> {
+        let Self::Object(members) = self else { return None };
+        members.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
+    }
+
+    /// A string's text
+    pub fn text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The document as the engine would write it, down to the letters that Go escapes
+    pub fn to_engines_bytes(&self) -> Vec<u8> {
+        let mut written = Vec::new();
+        for byte in self.to_bytes() {
+            match byte {
+                b'<' => written.extend(br"\u003c"),
+                b'>' => written.extend(br"\u003e"),
+                b'&' => written.extend(br"\u0026"),
+                other => written.push(other),
+            }
+        }
+        written
+    }
+
     /// The document as bytes
     pub fn to_bytes(&self) -> Vec<u8> {
         // A tree of strings, integers and booleans always has a text; floats here came from a document.

@@ -18,6 +18,15 @@ impl CheckedMount {
         &self.0
     }
 
+    /// A new volume without a name
+    pub fn unnamed_volume(target: &str, driver: &str) -> Self {
+        let driver = || DriverConfig { name: driver.to_owned(), ..DriverConfig::default() };
+        let driver_config = (!driver().name.is_empty()).then(|| Box::new(driver()));
+        let options = VolumeOptions { driver_config, ..VolumeOptions::default() };
+        let (kind, target) = ("volume".to_owned(), target.to_owned());
+        Self(Mount { kind, target, volume_options: Some(Box::new(options)), ..Mount::default() })
+    }
+
     /// The host path of a bind
     pub fn host_path(&self) -> Option<HostPath> {
         if self.0.kind == "bind" { HostPath::parse(&self.0.source) } else { None }

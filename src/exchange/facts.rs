@@ -2,25 +2,17 @@
 //!
 //! The full ids take the names' place, so that what was judged is what the engine acts on, however names move in between.
 
-use std::collections::BTreeMap;
-
-use bytes::Bytes;
-use hyper::StatusCode;
-use serde::Deserialize;
-
 use crate::answer::Refused;
-use crate::api::image_ref::ImageRef;
 use crate::api::operation::Operation;
 use crate::audit::record::ObjectLine;
-use crate::engine::{Engine, EngineError, Question};
-use crate::exchange::sight::{Seen, Sight, Standing};
+use crate::exchange::look::{Known, Look, Looked, missing};
+use crate::exchange::sight::Standing;
 use crate::owner::Owner;
-use crate::policy::ask::{Ask, Object, What};
-use crate::policy::asks::existing_volume;
+use crate::policy::ask::Object;
 use crate::policy::judge::{Facts, Pin, RealName};
 use crate::policy::modify::OWNER_LABEL;
-use crate::policy::references::{Purpose, Reference, Referent, is_predefined, references};
-use crate::policy::view::{View, is_like_an_id, is_whole_id};
+use crate::policy::references::{Purpose, Reference, Referent, references};
+use crate::policy::view::View;
 
 /// What was found
 #[derive(Debug, Default)]
@@ -45,39 +37,34 @@ pub fn named(operation: &Operation) -> Vec<ObjectLine> {
 ///
 /// # Errors
 /// When the engine cannot be asked.
-pub async fn gather(
-    engine: &Engine,
-    operation: &Operation,
-    sight: Sight<'_>,
-    view: Option<View>,
-) -> Result<Found, Refused> {
-    let mut found = Found::of(&sight.who.owner);
-    let look = Look { engine, sight, view: view.as_ref() };
+pub async fn gather(look: Look<'_>, operation: &Operation) -> Result<Found, Refused> {
+    let mut found = Found::of(&look.sight.who.owner);
+    let view = look.view;
     for reference in references(operation) {
         if reference.purpose == Purpose::Inspect && view.is_none() {
             continue;
         }
         let kind = kind(reference.object);
-        let known = match look.up(&reference).await? {
+        let known = match look.up(&reference, operation).await? {
             // A name of digits that is another's volume is free on the owner's own engine.
             Looked::Found(known)
                 if known.standing == Standing::Foreign && look.makes(operation, &reference, &known) =>
             {
-                found.absent(operation, &reference, String::new(), view.as_ref());
+                found.absent(operation, &reference, String::new(), view);
                 continue;
             }
             Looked::Found(known) => known,
             Looked::Absent(message) => {
                 found.objects.push(ObjectLine { kind, name: reference.name.clone(), id: None });
-                found.absent(operation, &reference, message, view.as_ref());
+                found.absent(operation, &reference, message, view);
                 continue;
             }
         };
-        let Known { id, standing, names, pin, found: by, asks } = known;
+        let Known { id, standing, names, pin, found: by, asks, paths } = known;
         let foreign = standing == Standing::Foreign;
         if foreign && view.is_some() {
             let message = missing(reference.object, &reference.name);
-            found.absent(operation, &reference, message, view.as_ref());
+            found.absent(operation, &reference, message, view);
         }
         let subject = reference.is_subject();
         let Reference { object, name, field, purpose } = reference;
@@ -86,6 +73,11 @@ pub async fn gather(
             Referent::Exec => Object::Container,
         };
         found.facts.asks.extend(asks);
+        match field.as_str() {
+            "Image" => found.facts.image_volumes = paths,
+            "HostConfig.VolumesFrom" => found.facts.taken.extend(paths),
+            _ => {}
+        }
         if !names.is_empty() {
             found.facts.names.push(RealName { object, field: field.clone(), given: name.clone(), names });
         }
@@ -99,7 +91,7 @@ pub async fn gather(
             Standing::Borrowed(_) | Standing::Own => {}
         }
     }
-    found.facts.view = view;
+    found.facts.view = view.cloned();
     Ok(found)
 }
 
@@ -130,258 +122,9 @@ impl Found {
     }
 }
 
-/// What the engine says of an object that does not exist (20.10 to 28.5)
-fn missing(object: Referent, name: &str) -> String {
-    match object {
-        Referent::Object(Object::Container) => format!("No such container: {name}"),
-        Referent::Object(Object::Network) => format!("network {name} not found"),
-        Referent::Object(Object::Volume) => format!("get {name}: no such volume"),
-        Referent::Object(Object::Image) => format!("No such image: {name}"),
-        Referent::Exec => format!("No such exec instance: {name}"),
-    }
-}
-
-enum Looked {
-    Found(Known),
-    /// In the engine's own words
-    Absent(String),
-}
-
-/// What is known of one object
-struct Known {
-    /// Full id
-    id: Option<String>,
-    /// Whose it is
-    standing: Standing,
-    /// What its owner calls it; of an image only where the reference is its id
-    names: Vec<String>,
-    /// What to send in the reference's place
-    pin: Option<String>,
-    /// The name or id by which it was found
-    found: String,
-    /// What it asks for to be used
-    asks: Vec<Ask>,
-}
-
-impl Known {
-    /// Nothing but whose it is
-    fn whose(standing: Standing) -> Self {
-        let (id, names, pin, found, asks) = (None, Vec::new(), None, String::new(), Vec::new());
-        Self { id, standing, names, pin, found, asks }
-    }
-}
-
-/// Where references are looked up, and for whom
-struct Look<'a> {
-    engine: &'a Engine,
-    sight: Sight<'a>,
-    view: Option<&'a View>,
-}
-
-impl Look<'_> {
-    async fn up(&self, reference: &Reference) -> Result<Looked, Refused> {
-        let Reference { object, name, field, .. } = reference;
-        let object = match object {
-            Referent::Object(Object::Image) => return look_up_image(self.engine, name).await,
-            Referent::Exec => return self.exec(name).await,
-            Referent::Object(other) => *other,
-        };
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-        if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(plain) {
-            // With a slash it would be a link alias, a reference to somebody else's container.
-            let ask = Ask { what: What::Odd(object.as_str(), name.clone()), field: field.clone() };
-            return Ok(Looked::Found(Known { asks: vec![ask], ..Known::whose(Standing::Foreign) }));
-        }
-        let mut looked = None;
-        for by in self.candidates(object, name) {
-            let found = self.object(object, &by, reference).await?;
-            if matches!(&found, Looked::Found(known) if known.standing != Standing::Foreign) {
-                return Ok(found);
-            }
-            // Somebody else's says no more than nothing, but stands on record.
-            if looked.is_none() || matches!(&found, Looked::Found(_)) {
-                looked = Some(found);
-            }
-        }
-        Ok(looked.unwrap_or_else(|| Looked::Absent(missing(reference.object, name))))
-    }
-
-    /// Names to look for, in this order: the owner's own come first, as names do before beginnings of ids on the engine
-    fn candidates(&self, object: Object, name: &str) -> Vec<String> {
-        let Some(view) = self.view else { return vec![name.to_owned()] };
-        let (given, full) = (name.to_owned(), view.full(name));
-        match object {
-            // No container of the owner's has such a name.
-            Object::Container if is_like_an_id(name) && name.len() >= SHORT_ID => vec![given],
-            _ if is_whole_id(name) => vec![given, full],
-            Object::Container | Object::Network if is_like_an_id(name) => vec![full, given],
-            _ if self.sight.may_be_borrowed(object, name) => vec![full, given],
-            _ => vec![full],
-        }
-    }
-
-    /// Whether a volume is made under a name of the owner's own, whatever else has the name that was given
-    fn makes(&self, operation: &Operation, reference: &Reference, known: &Known) -> bool {
-        let makes = matches!(operation, Operation::VolumeCreate(_) | Operation::ContainerCreate(_));
-        let other = self.view.is_some_and(|view| known.found != view.full(&reference.name));
-        makes && other && reference.object == Referent::Object(Object::Volume)
-    }
-
-    async fn object(&self, object: Object, by: &str, reference: &Reference) -> Result<Looked, Refused> {
-        let question = match object {
-            Object::Network => Question::Network(by),
-            Object::Volume => Question::Volume(by),
-            Object::Container | Object::Image => Question::Container(by),
-        };
-        let body = match ask(self.engine, question).await {
-            Ok(Ok(body)) => body,
-            Ok(Err(message)) => return Ok(Looked::Absent(self.words(message, reference))),
-            // A beginning of several ids, of which the owner is told nothing.
-            Err(Refused::Dangling(_)) if self.view.is_some() => {
-                return Ok(Looked::Absent(missing(reference.object, &reference.name)));
-            }
-            Err(error) => return Err(error),
-        };
-        let Inspected { id, name, labels, config, driver, options, .. } = parse(&body)?;
-        let name = name.map(|name| name.strip_prefix('/').unwrap_or(&name).to_owned()).unwrap_or_default();
-        let owner = Inspected { labels, config, ..Inspected::default() }.owner();
-        let asks = match object {
-            Object::Volume if !reference.is_subject() => existing_volume(&driver, &options, &reference.field),
-            _ => Vec::new(),
-        };
-        let seen = Seen { object, id: id.as_deref().unwrap_or(&name), name: &name, owner: owner.as_deref() };
-        let standing = self.sight.standing(seen);
-        let pin = id.clone().or_else(|| (object == Object::Volume).then(|| name.clone()));
-        let called = self.view.map_or(&*name, |view| view.short(&name)).to_owned();
-        // The engine's own networks are known by their names only.
-        let found = if object == Object::Network && is_predefined(&name) { name } else { by.to_owned() };
-        let names = Some(called).filter(|name| !name.is_empty()).into_iter().collect();
-        Ok(Looked::Found(Known { id, standing, names, pin, found, asks }))
-    }
-
-    /// What is missing is told of by the name that the client gave
-    fn words(&self, message: String, reference: &Reference) -> String {
-        if self.view.is_some() { missing(reference.object, &reference.name) } else { message }
-    }
-
-    /// An exec's owner is its container's
-    async fn exec(&self, id: &str) -> Result<Looked, Refused> {
-        let absent = |message| Looked::Absent(if self.view.is_some() { missing(Referent::Exec, id) } else { message });
-        let body = match ask(self.engine, Question::Exec(id)).await? {
-            Ok(body) => body,
-            Err(message) => return Ok(absent(message)),
-        };
-        let container = parse::<Inspected>(&body)?.container.unwrap_or_default();
-        let owner = match ask(self.engine, Question::Container(&container)).await? {
-            Ok(body) => parse::<Inspected>(&body)?.owner(),
-            Err(message) => return Ok(absent(message)),
-        };
-        let seen = Seen { object: Object::Container, id: &container, name: "", owner: owner.as_deref() };
-        Ok(Looked::Found(Known::whose(self.sight.standing(seen))))
-    }
-}
-
-/// A name by which the engine knows the image stays, in full where it could be taken for an id as well: it is judged as
-/// that name, whatever it leads to. What the engine found by its id is judged by all its names, and sent as that id.
-async fn look_up_image(engine: &Engine, name: &str) -> Result<Looked, Refused> {
-    // What is no reference is refused by its ask.
-    let Ok(given) = ImageRef::read(name) else { return Ok(Looked::Found(Known::whose(Standing::Own))) };
-    let body = match ask(engine, Question::Image(name)).await? {
-        Ok(body) => body,
-        Err(message) => {
-            // To this question 20.10 says it twice, to all others once.
-            let once = message.rfind("No such image: ").and_then(|last| message.get(last..)).unwrap_or(&message);
-            return Ok(Looked::Absent(once.to_owned()));
-        }
-    };
-    let InspectedImage { id, tags, digests } = parse(&body)?;
-    let names = tags.into_iter().chain(digests).flatten().filter_map(|name| ImageRef::read(&name).ok());
-    let names: Vec<ImageRef> = names.collect();
-    let known = if given.is_one_of(&names) {
-        Known { pin: given.may_be_id().then(|| given.to_string()), ..Known::whose(Standing::Own) }
-    } else {
-        let names = names.iter().map(ImageRef::to_string).chain([id.clone()]).collect();
-        Known { names, pin: Some(id.clone()), ..Known::whose(Standing::Own) }
-    };
-    Ok(Looked::Found(Known { id: Some(id), ..known }))
-}
-
-/// The body of the answer, or the engine's own words when there is no such object
-async fn ask(engine: &Engine, question: Question<'_>) -> Result<Result<Bytes, String>, Refused> {
-    let (status, body) = engine.question(question).await?;
-    match status {
-        StatusCode::OK => Ok(Ok(body)),
-        StatusCode::NOT_FOUND => Ok(Err(message(&body))),
-        // A beginning of several ids, say.
-        status if status.is_client_error() => Err(Refused::Dangling(message(&body))),
-        _ => Err(EngineError::Broken(message(&body)).into()),
-    }
-}
-
-fn parse<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Refused> {
-    serde_json::from_slice(body).map_err(|error| EngineError::Broken(error.to_string()).into())
-}
-
-fn message(body: &Bytes) -> String {
-    #[derive(Deserialize)]
-    struct Message {
-        message: String,
-    }
-    let said = serde_json::from_slice(body).map(|Message { message }| message);
-    said.unwrap_or_else(|_| "the engine gave no reason".to_owned())
-}
-
-/// What is read of the engine's answers about containers, networks, volumes and execs
-#[derive(Default, Deserialize)]
-struct Inspected {
-    #[serde(rename = "Id")]
-    id: Option<String>,
-    #[serde(rename = "Name")]
-    name: Option<String>,
-    #[serde(rename = "Labels")]
-    labels: Option<BTreeMap<String, String>>,
-    /// Where a container has its labels
-    #[serde(rename = "Config")]
-    config: Option<InspectedConfig>,
-    /// A container's is that of its layers
-    #[serde(rename = "Driver", default)]
-    driver: String,
-    #[serde(rename = "Options")]
-    options: Option<BTreeMap<String, String>>,
-    /// Of an exec
-    #[serde(rename = "ContainerID")]
-    container: Option<String>,
-}
-
-impl Inspected {
-    fn owner(self) -> Option<String> {
-        let labels = self.config.map_or(self.labels, |config| config.labels);
-        labels.unwrap_or_default().remove(OWNER_LABEL)
-    }
-}
-
-#[derive(Deserialize)]
-struct InspectedConfig {
-    #[serde(rename = "Labels")]
-    labels: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Deserialize)]
-struct InspectedImage {
-    #[serde(rename = "Id")]
-    id: String,
-    #[serde(rename = "RepoTags")]
-    tags: Option<Vec<String>>,
-    #[serde(rename = "RepoDigests")]
-    digests: Option<Vec<String>>,
-}
-
 fn kind(object: Referent) -> &'static str {
     match object {
         Referent::Object(object) => object.as_str(),
         Referent::Exec => "exec",
     }
 }
-
-/// Digits of an id as lists show it; a container's name that long is never like one
-const SHORT_ID: usize = 12;

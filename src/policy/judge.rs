@@ -31,6 +31,10 @@ pub struct Facts {
     pub names: Vec<RealName>,
     /// What only the look-up showed to be asked for
     pub asks: Vec<Ask>,
+    /// Volumes without a name that the image of a new container declares, by path in the container
+    pub image_volumes: Vec<String>,
+    /// Paths at which a new container takes over mounts of others
+    pub taken: Vec<String>,
     /// What was found at host paths, where it is not plain
     pub paths: Vec<PathFact>,
     /// Fields whose host path was pinned, and the path to send in its place

@@ -4,6 +4,7 @@ mod filters;
 mod names;
 mod pin;
 mod quota;
+mod volumes;
 
 use std::collections::BTreeMap;
 
@@ -55,6 +56,9 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
                 stamped.extend(crate::policy::quota::labels(body, usage));
             }
             stamp(&stamped, labels, &mut body.config.labels, &mut changes);
+            if facts.view.is_some() {
+                volumes::label(body, facts);
+            }
             for mount in body.host_mut().settings.mounts.iter_mut().flatten() {
                 if let (Some(owner), Some(volume)) = (stamped.get(OWNER_LABEL), mount.volume_labels_mut()) {
                     volume.insert(OWNER_LABEL.to_owned(), owner.clone());

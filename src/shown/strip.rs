@@ -1,5 +1,7 @@
 //! Takes one word out of a stream of bytes, wherever pieces of the stream begin and end, in constant memory.
 
+use crate::shown::{Sieve, TooLong};
+
 /// The word, and what may be its beginning at the end of what came so far
 #[derive(Debug)]
 pub struct Strip {
@@ -11,38 +13,6 @@ impl Strip {
     /// Takes `word` out
     pub fn new(word: &str) -> Self {
         Self { word: word.as_bytes().to_vec(), held: Vec::new() }
-    }
-
-    /// What can be passed on now that `piece` has come
-    pub fn pass(&mut self, piece: &[u8]) -> Vec<u8> {
-        let mut bytes = std::mem::take(&mut self.held);
-        bytes.extend_from_slice(piece);
-        let mut passed = Vec::with_capacity(bytes.len());
-        let mut rest = bytes.as_slice();
-        while let Some(at) = self.begins(rest) {
-            let (before, from) = rest.split_at(at);
-            passed.extend_from_slice(before);
-            match from.strip_prefix(self.word.as_slice()) {
-                Some(after) => rest = after,
-                // It may go on in the next piece.
-                None => {
-                    self.held = from.to_vec();
-                    return passed;
-                }
-            }
-        }
-        passed.extend_from_slice(rest);
-        passed
-    }
-
-    /// What was held back, when nothing more comes
-    pub fn end(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.held)
-    }
-
-    /// Whether nothing is held back
-    pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
     }
 
     /// Where the word, or at the end its beginning, is found first
@@ -61,6 +31,37 @@ impl Strip {
     }
 }
 
+impl Sieve for Strip {
+    fn pass(&mut self, piece: &[u8]) -> Result<Vec<u8>, TooLong> {
+        let mut bytes = std::mem::take(&mut self.held);
+        bytes.extend_from_slice(piece);
+        let mut passed = Vec::with_capacity(bytes.len());
+        let mut rest = bytes.as_slice();
+        while let Some(at) = self.begins(rest) {
+            let (before, from) = rest.split_at(at);
+            passed.extend_from_slice(before);
+            match from.strip_prefix(self.word.as_slice()) {
+                Some(after) => rest = after,
+                // It may go on in the next piece.
+                None => {
+                    self.held = from.to_vec();
+                    return Ok(passed);
+                }
+            }
+        }
+        passed.extend_from_slice(rest);
+        Ok(passed)
+    }
+
+    fn end(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.held)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -71,7 +72,7 @@ mod tests {
 
     fn passed(pieces: &[&[u8]]) -> Vec<u8> {
         let mut strip = Strip::new(WORD);
-        let mut out: Vec<u8> = pieces.iter().flat_map(|piece| strip.pass(piece)).collect();
+        let mut out: Vec<u8> = pieces.iter().flat_map(|piece| strip.pass(piece).unwrap()).collect();
         out.extend(strip.end());
         out
     }
@@ -95,7 +96,7 @@ mod tests {
     fn no_more_is_held_back_than_the_word_is_long() {
         let mut strip = Strip::new(WORD);
         for _ in 0..1000 {
-            strip.pass(b"----------sw--sw0123456789a");
+            strip.pass(b"----------sw--sw0123456789a").unwrap();
             assert!(strip.held.len() < WORD.len());
         }
     }

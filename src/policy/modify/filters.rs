@@ -23,7 +23,10 @@ pub(super) fn narrow(view: &View, operation: &mut Operation) {
             if !view.borrows_volumes() {
                 own(view, &mut query.filters);
             }
-            patterns(&mut query.filters, |pattern| vec![named(view, pattern), unnamed(pattern)]);
+            let borrowed = |pattern: &str| view.borrows_volumes().then(|| pattern.to_owned());
+            patterns(&mut query.filters, |pattern| {
+                [named(view, pattern), unnamed(pattern)].into_iter().chain(borrowed(pattern)).collect()
+            });
         }
         // What of it is to be seen, and what has the name, is found in the answer.
         Operation::NetworkList(Request { query, .. }) => {

@@ -1,0 +1,148 @@
+//! The engine's answer as its owner is to see it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::CONTENT_LENGTH;
+use hyper::{Response, StatusCode};
+
+use crate::answer::{Body, Refused};
+use crate::api::json::Json;
+use crate::api::operation::Operation;
+use crate::engine::{Engine, EngineError, Question};
+use crate::exchange::Who;
+use crate::exchange::own::{Kind, OwnIds};
+use crate::exchange::sight::{Seen, Sight, Standing};
+use crate::policy::Policy;
+use crate::policy::ask::Object;
+use crate::policy::view::View;
+use crate::shown::events::Events;
+use crate::shown::strip::Strip;
+use crate::shown::whole::{Containers, narrow, needs_containers};
+use crate::shown::{Both, Sees, Shape, Showing, showing};
+use crate::stream::Sifted;
+
+/// Shows answers to one owner
+pub struct Shower<'a> {
+    /// Asked for what an answer does not say
+    pub engine: &'a Engine,
+    /// What is the owner's own beyond doubt
+    pub own: Arc<OwnIds>,
+    /// The caller and its owner
+    pub who: Arc<Who>,
+    /// The policy
+    pub policy: Arc<Policy>,
+    /// The owner's names
+    pub view: &'a View,
+    /// Names that a list was asked for
+    pub names: &'a [String],
+    /// Most bytes that are read whole
+    pub most: usize,
+}
+
+impl Shower<'_> {
+    /// Shows the answer to `operation`; its length may be another
+    ///
+    /// # Errors
+    /// When what has to be read whole cannot be.
+    pub async fn show(&self, response: Response<Incoming>, operation: &Operation) -> Result<Response<Body>, Refused> {
+        let (mut parts, body) = response.into_parts();
+        let strip = || Strip::new(self.view.suffix());
+        let showing = if parts.status.is_success() { showing(operation) } else { Showing::Names };
+        if showing != Showing::AsIs {
+            parts.headers.remove(CONTENT_LENGTH);
+        }
+        let body = match showing {
+            Showing::AsIs => body.map_err(Into::into).boxed(),
+            Showing::Whole(Shape::Volumes) if !self.view.borrows_volumes() => Sifted::new(body, strip()).boxed(),
+            Showing::Names => Sifted::new(body, strip()).boxed(),
+            Showing::Events => Sifted::new(body, Both(Events::new(self.eyes()), strip())).boxed(),
+            Showing::Made(object) => {
+                let body = self.whole(body).await?;
+                if object == Object::Container || object == Object::Network {
+                    let kind = if object == Object::Container { Kind::Container } else { Kind::Network };
+                    self.learn(kind, &body);
+                }
+                Sifted::new(Full::new(body), strip()).boxed()
+            }
+            Showing::MadeExec => {
+                let body = self.whole(body).await?;
+                self.learn(Kind::Exec, &body);
+                Full::new(body).map_err(|never| match never {}).boxed()
+            }
+            Showing::Whole(shape) => {
+                let body = self.whole(body).await?;
+                let mut answer = Json::parse(&body).map_err(EngineError::Broken)?;
+                let own = match needs_containers(shape, &answer) {
+                    true => self.containers().await?,
+                    false => Containers::default(),
+                };
+                narrow(shape, &mut answer, &self.eyes(), &own, self.names);
+                let mut bytes = answer.to_engines_bytes();
+                bytes.push(b'\n');
+                Sifted::new(Full::new(Bytes::from(bytes)), strip()).boxed()
+            }
+        };
+        Ok(Response::from_parts(parts, body))
+    }
+
+    async fn whole(&self, body: Incoming) -> Result<Bytes, Refused> {
+        let body = Limited::new(body, self.most).collect().await;
+        Ok(body.map_err(|error| EngineError::Broken(error.to_string()))?.to_bytes())
+    }
+
+    fn learn(&self, kind: Kind, body: &[u8]) {
+        let made = Json::parse(body).ok();
+        if let Some(id) = made.as_ref().and_then(|made| made.member("Id")).and_then(Json::text) {
+            self.own.learn(kind, id, self.who.owner.name());
+        }
+    }
+
+    /// The owner's containers, and the caller's own
+    async fn containers(&self) -> Result<Containers, Refused> {
+        let (status, body) = self.engine.question(Question::Owned(&self.view.label())).await?;
+        if status != StatusCode::OK {
+            return Err(EngineError::Broken(format!("its list of containers has status {status}")).into());
+        }
+        let caller = self.who.caller.container.as_ref().map(|container| container.id.as_str());
+        Ok(Containers::read(&body, caller).map_err(EngineError::Broken)?)
+    }
+
+    fn eyes(&self) -> Eyes {
+        let suffix = self.view.suffix().to_owned();
+        Eyes { own: Arc::clone(&self.own), who: Arc::clone(&self.who), policy: Arc::clone(&self.policy), suffix }
+    }
+}
+
+/// What an owner may see, for as long as an answer comes
+struct Eyes {
+    own: Arc<OwnIds>,
+    who: Arc<Who>,
+    policy: Arc<Policy>,
+    suffix: String,
+}
+
+impl Sees for Eyes {
+    fn sees(&self, object: Object, id: &str, name: &str, owner: Option<&str>) -> bool {
+        let sight = Sight { who: &self.who, policy: &self.policy };
+        match object {
+            // Images are looked at by their labels alone here.
+            Object::Image => self.is_own(owner),
+            _ => sight.standing(Seen { object, id, name, owner }) != Standing::Foreign,
+        }
+    }
+
+    fn is_own(&self, owner: Option<&str>) -> bool {
+        owner == Some(&**self.who.owner.name())
+    }
+
+    fn is_own_container(&self, id: &str) -> bool {
+        self.own.knows(Kind::Container, id, self.who.owner.name())
+    }
+
+    fn short<'a>(&self, name: &'a str) -> &'a str {
+        name.strip_suffix(&*self.suffix).unwrap_or(name)
+    }
+}
