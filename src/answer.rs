@@ -101,8 +101,14 @@ pub enum Refused {
         limit: usize,
     },
     /// A host path could not be pinned
-    #[error("the policy wants host paths pinned (`pin` in `[mounts]`), and this one cannot be: {0}")]
+    #[error("host paths that jobs can write are pinned (`pin` in `[mounts]`), and this one cannot be: {0}")]
     Unpinned(String),
+    /// What was asked for is longer than is kept for who inspects the container
+    #[error("the request's binds and mounts are longer than {limit} bytes, in which they are kept for `inspect`")]
+    Unkept {
+        /// In bytes
+        limit: usize,
+    },
     /// The archive could not be understood
     #[error("the archive is refused: {0}")]
     Archive(String),
@@ -138,6 +144,7 @@ impl Refused {
             | Self::BodyBroken
             | Self::Archive(_)
             | Self::Crowded { .. }
+            | Self::Unkept { .. }
             | Self::Dangling(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong { .. } => StatusCode::URI_TOO_LONG,

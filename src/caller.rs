@@ -9,6 +9,8 @@ use tokio::net::UnixStream;
 
 use crate::api::bind::HostPath;
 
+pub mod mounts;
+
 /// Who called, and what it has itself
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Caller {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustix::process::Gid;
 use tracing::level_filters::LevelFilter;
 
+use crate::api::bind::HostPath;
 use crate::audit::file::Rotation;
 use crate::config::error::ConfigError;
 use crate::config::surroundings::Surroundings;
@@ -48,6 +49,8 @@ pub struct Listener {
     pub name: String,
     /// Where the socket is
     pub path: PathBuf,
+    /// What the engine calls the socket, where that is another name; for callers that bind it into their containers
+    pub host_path: Option<HostPath>,
     /// Permission bits of the socket; default 0660
     pub mode: u32,
     /// Group of the socket; `None` leaves it as it comes

@@ -3,8 +3,11 @@
 //! Route, read, look up facts, judge, record, forward, stream, record the end: `Exchange::run` is that line. Whatever
 //! stops it on the way becomes an answer of our own and a record.
 
+mod asked;
 mod body;
+mod edit;
 mod facts;
+mod given;
 mod head;
 mod load;
 mod look;
@@ -31,12 +34,16 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use self::asked::{ASKED_LABEL, Asked};
 pub use self::body::Room;
 use self::body::Whole;
 use self::facts::Found;
+pub use self::given::OwnSocket;
+use self::given::{Plan, Sockets};
 use self::load::{BrokenOff, JudgeOfNames, Load};
 use self::look::Look;
 pub use self::own::OwnIds;
+use self::paths::Pinning;
 pub use self::paths::{Ours, unseen};
 pub use self::pins::Pins;
 use self::show::Shower;
@@ -54,7 +61,7 @@ use crate::config::Limits;
 use crate::engine::{Engine, EngineError, Link};
 use crate::owner::Owner;
 use crate::policy::ask::What;
-use crate::policy::judge::{Decision, Verdict, approve, refused, refused_unseen};
+use crate::policy::judge::{Decision, Facts, Verdict, approve, refused, refused_unseen};
 use crate::policy::view::View;
 use crate::policy::{Mode, Policy};
 use crate::quota::turn::Turns;
@@ -85,6 +92,8 @@ pub struct Gate {
     pub room: Room,
     /// What no mount may give away
     pub ours: Arc<Ours>,
+    /// Its socket, which its callers' containers get in the place of the engine's
+    pub socket: OwnSocket,
     /// Where host paths are pinned
     pub pins: Arc<Pins>,
     /// Ids that are known to be an owner's own, of all listeners
@@ -177,7 +186,10 @@ impl Exchange {
         self.api_version = Some(version.to_string());
 
         self.objects = facts::named(&operation);
-        if let Some(verdict) = refused_unseen(&self.policy, &operation) {
+        let sockets = Sockets { own: &gate.socket, engine: &gate.ours.engine };
+        let plan = Plan::of(&self.policy, &operation, &self.who.caller, version, &sockets);
+        let by_name = plan.facts(&self.policy, &self.who.caller);
+        if let Some(verdict) = refused_unseen(&self.policy, &operation, &by_name) {
             return Err(self.deny(verdict, None));
         }
         let named = self.objects.len().max(operation.host_paths().len());
@@ -198,19 +210,23 @@ impl Exchange {
         if !found.objects.is_empty() {
             self.objects = std::mem::take(&mut found.objects);
         }
+        let Facts { given, has, most, .. } = by_name;
+        found.facts = Facts { given, has, most, ..found.facts };
+        let asked = Asked::of(&operation);
         // Safe from a sweep until the engine has answered.
         let mut pinned = None;
         // Where no line grants a path, its name is refused already.
-        let operation = match self.policy.mounts.allow.is_empty() {
+        let operation = match self.policy.mounts.allow.is_empty() && plan.is_empty() {
             true => operation,
             false => {
-                let followed = paths::follow(&gate.ours, &gate.engine, operation, self.policy.pin.is_some()).await?;
-                found.facts.paths = followed.facts;
+                let pinning = Pinning::of(&self.policy);
+                let followed = paths::follow(&gate.ours, &gate.engine, operation, plan, pinning).await?;
+                (found.facts.paths, found.facts.given) = (followed.facts, followed.given);
                 if let Some(verdict) = refused(&self.policy, &followed.operation, &found.facts) {
                     return Err(self.deny(verdict, found.missing));
                 }
                 // Nothing is mounted for a call that goes no further.
-                if self.policy.pin.is_some() && found.missing.is_none() {
+                if !followed.resolved.is_empty() && found.missing.is_none() {
                     let made = pinned.insert(gate.pins.make(followed.resolved).await?);
                     found.facts.pinned = std::mem::take(&mut made.paths);
                 }
@@ -218,6 +234,11 @@ impl Exchange {
             }
         };
 
+        if let Some(asked) = asked {
+            let is_given = !found.facts.given.is_empty() || !found.facts.pinned.is_empty();
+            let kept = asked.label(&operation.host_paths(), is_given)?;
+            found.facts.stamp.insert(ASKED_LABEL.to_owned(), kept);
+        }
         let mut turn = None;
         if found.missing.is_none() && !self.policy.quota.is_empty() && self.policy.mode != Mode::Record {
             if let Some(verdict) = refused(&self.policy, &operation, &found.facts) {
@@ -327,10 +348,10 @@ impl Exchange {
         }
         let (mut parts, body) = response.into_parts();
         parts.headers = lower::headers(parts.headers);
-        if matches!(operation, Operation::Version(_)) && status == StatusCode::OK {
+        if let Some(edit) = edit::of(operation, &self.policy).filter(|_| status == StatusCode::OK) {
             let body = Limited::new(body, self.gate.limits.body_bytes).collect().await;
             let body = body.map_err(|error| EngineError::Broken(error.to_string()))?.to_bytes();
-            let body = lower::version(&body).unwrap_or(body);
+            let body = edit::apply(edit, &body).unwrap_or(body);
             parts.headers.remove(CONTENT_LENGTH);
             let mut end = self.ending(status)?;
             end.counters().to_client.fetch_add(body.len() as u64, Ordering::Relaxed);

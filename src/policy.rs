@@ -22,6 +22,7 @@ pub mod compile;
 pub mod coverage;
 pub mod facts;
 pub mod file;
+pub mod given;
 pub mod grant;
 pub mod group;
 pub mod judge;
@@ -55,8 +56,14 @@ pub struct Policy {
     pub share: Share,
     /// Whether host paths may be judged by their names where the engine's files cannot be seen
     pub lexical: Option<Line>,
-    /// Whether what is mounted is pinned: mounted at a name of its own, which no job can turn elsewhere
+    /// Whether callers may mount what they have themselves
+    pub caller: Option<Line>,
+    /// Whether whoever binds an engine's socket gets ours in its place
+    pub socket: Option<Line>,
+    /// Whether all that is mounted is pinned: mounted at a name of its own, which no job can turn elsewhere
     pub pin: Option<Line>,
+    /// Whether nothing is pinned; without this and `pin`, host paths that callers have themselves are
+    pub unpinned: Option<Line>,
     /// Maxima, which lower a request
     pub limits: Limits,
     /// Values put in place of the request's
@@ -176,6 +183,8 @@ pub struct TextPattern(pub Regex);
 /// Maxima; a request above one, or without a limit, gets the maximum
 #[derive(Debug, Clone, Default)]
 pub struct Limits {
+    /// Whether the caller's own limits are maxima as well
+    pub caller: Option<Line>,
     /// Bytes
     pub memory: Option<(i64, Line)>,
     /// CPUs in units of 10⁻⁹

@@ -14,7 +14,7 @@ use crate::audit::Audit;
 use crate::audit::file::AuditFile;
 use crate::config::{Config, DEFAULT_PATH, Listener, PolicyRef};
 use crate::engine::Engine;
-use crate::exchange::{Gate, Ours, OwnIds, Pins, Room, unseen};
+use crate::exchange::{Gate, Ours, OwnIds, OwnSocket, Pins, Room, unseen};
 use crate::owner::Owner;
 use crate::quota::turn::Turns;
 use crate::running::Running;
@@ -126,6 +126,7 @@ impl Server {
                 turns: Arc::clone(&turns),
                 room: room.clone(),
                 ours: Arc::clone(&ours),
+                socket: OwnSocket { path: listener.path.clone(), host_path: listener.host_path.clone() },
                 pins: Arc::clone(&pins),
                 own: Arc::clone(&own),
                 tunnels: tunnels.clone(),

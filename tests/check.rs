@@ -19,7 +19,7 @@ fn exit_codes_and_streams_tell_scripts_what_people_read() {
         path.to_str().unwrap().to_owned()
     };
     let wrong = file("wrong.toml", "alow = []\n");
-    let odd = file("odd.toml", "extends = 'ci'\n[mounts]\ncaller = true\n");
+    let odd = file("odd.toml", "extends = 'ci'\nallow = ['image.pull']\n");
     let failing = file("failing.toml", "[[test]]\nrequest = 'docker ps'\nexpect = 'allow'\n");
 
     let (code, out, err) = check(&["ci", "deny-all"]);
@@ -28,7 +28,7 @@ fn exit_codes_and_streams_tell_scripts_what_people_read() {
 
     let (code, out, err) = check(&[&odd]);
     assert_eq!((code, out.as_str()), (0, "1 file, 0 tests: 0 errors, 1 warning\n"), "{err}");
-    assert!(err.contains("warning[P101]"), "{err}");
+    assert!(err.contains("warning[P102]"), "{err}");
 
     let (code, out, err) = check(&[&wrong, &failing, "ci"]);
     assert_eq!((code, out.starts_with("3 files, ")), (1, true), "{out}");

@@ -283,9 +283,6 @@ allow   = ["image.pull", "container.update"]
 [images]
 allow = ["debian", "registry.example.com/ci/*", "registry.example.com/**"]
 
-[mounts]
-caller = true
-
 [owner]
 clean_up = "when-caller-ends"
 
@@ -313,7 +310,7 @@ warning[P102]: `debian` is allowed already
  --> policy.toml:5:10
   |
 5 | allow = ["debian", "registry.example.com/ci/*", "registry.example.com/**"]
-  |          ^^^^^^^^ by ci:13
+  |          ^^^^^^^^ by ci:15
 
 warning[P102]: `registry.example.com/ci/*` is allowed already
  --> policy.toml:5:20
@@ -322,28 +319,75 @@ warning[P102]: `registry.example.com/ci/*` is allowed already
   |                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^  ------------------------- by this
 
 warning[P101]: this key has no effect yet
- --> policy.toml:8:10
+ --> policy.toml:8:12
   |
-8 | caller = true
-  |          ^^^^ in this version, host paths of the calling container are granted only by `allow`
-
-warning[P101]: this key has no effect yet
-  --> policy.toml:11:12
-   |
-11 | clean_up = "when-caller-ends"
-   |            ^^^^^^^^^^^^^^^^^^ in this version, nothing is removed when a caller ends
+8 | clean_up = "when-caller-ends"
+  |            ^^^^^^^^^^^^^^^^^^ in this version, nothing is removed when a caller ends
 
 warning[P102]: `nofile=1024:*` is allowed already
-  --> policy.toml:14:11
+  --> policy.toml:11:11
    |
-14 | ulimit = ["nofile=1024:*"]
-   |           ^^^^^^^^^^^^^^^ by ci:25
+11 | ulimit = ["nofile=1024:*"]
+   |           ^^^^^^^^^^^^^^^ by ci:27
 
 warning[P102]: `8080` is allowed already
-  --> policy.toml:15:12
+  --> policy.toml:12:12
    |
-15 | publish = ["8080"]
-   |            ^^^^^^ by ci:19
+12 | publish = ["8080"]
+   |            ^^^^^^ by ci:21
+"##);
+}
+
+#[test]
+fn what_callers_have_is_granted_by_switches() {
+    let report = report(
+        r##"
+[mounts]
+caller  = "yes"
+socket  = ["/var/run/docker.sock"]
+sockets = true
+
+[limits]
+caller = 1
+
+[run]
+socket = true
+"##,
+    );
+    insta::assert_snapshot!(report, @r##"
+error[P003]: `mounts.caller` must be `true` or `false`
+ --> policy.toml:2:11
+  |
+2 | caller  = "yes"
+  |           ^^^^^ this is a string
+
+error[P003]: `mounts.socket` must be `true` or `false`
+ --> policy.toml:3:11
+  |
+3 | socket  = ["/var/run/docker.sock"]
+  |           ^^^^^^^^^^^^^^^^^^^^^^^^ this is a list
+
+error[P002]: `mounts` has no key `sockets`
+ --> policy.toml:4:1
+  |
+4 | sockets = true
+  | ^^^^^^^ unknown key
+  |
+  = help: did you mean `socket`?
+
+error[P003]: `limits.caller` must be `true` or `false`
+ --> policy.toml:7:10
+  |
+7 | caller = 1
+  |          ^ this is an integer
+
+error[P002]: `run` has no key `socket`
+  --> policy.toml:10:1
+   |
+10 | socket = true
+   | ^^^^^^ unknown key
+   |
+   = help: `socket` stands in `[mounts]`
 "##);
 }
 

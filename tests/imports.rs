@@ -36,7 +36,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("shown", &["api", "policy"]),
     // A refusal wraps the engine's error, which alone decides its status.
     ("answer", &["api", "engine", "policy"]),
-    ("config", &["audit"]),
+    ("config", &["api", "audit"]),
     ("log", &["config"]),
     ("audit", &["caller", "policy"]),
     ("caller", &["api"]),

@@ -74,7 +74,30 @@ impl Bind {
         self.mode.iter().any(|word| word == "ro")
     }
 
-    fn parse(text: &str) -> Result<Self, &'static str> {
+    /// Takes the right to write away, and to relabel, which is to write
+    pub fn make_read_only(&mut self) {
+        self.mode.retain(|word| !matches!(word.as_str(), "rw" | "ro" | "z" | "Z"));
+        self.mode.push("ro".to_owned());
+    }
+
+    /// Puts a socket in the place of the source; of the mode stays only that it is read-only
+    pub fn set_socket(&mut self, path: &HostPath) {
+        self.source = BindSource::Host(path.clone());
+        self.mode.retain(|word| word == "ro");
+    }
+
+    /// Puts a volume in the place of the source, which is not filled from the image, as no host path is
+    pub fn set_volume(&mut self, name: &VolumeName) {
+        self.source = BindSource::Volume(name.clone());
+        self.mode.retain(|word| word == "ro");
+        self.mode.push("nocopy".to_owned());
+    }
+
+    /// Reads one as the engine does
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         let parts: Vec<&str> = text.split(':').collect();
         let (source, target, mode) = match parts.as_slice() {
             [target] => ("", *target, ""),

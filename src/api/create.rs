@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::bind::{BindSource, HostPath};
+use crate::api::bind::{Bind, BindSource, HostPath};
 use crate::api::endpoint::NetworkingConfig;
 use crate::api::host_config::{HostConfig, Resources, RestartPolicy};
 use crate::api::json::Json;
+use crate::api::mount::CheckedMount;
 use crate::api::object::{Field, Malformed, Members, Object, Value as _, append};
 use crate::api::value::{ConsoleSize, Empty, Plain, Words};
 use crate::object;
@@ -52,10 +53,37 @@ impl Create {
         Some(old)
     }
 
+    /// The bind or mount in which one of [`Create::host_paths`] stands
+    pub fn host_path_slot(&mut self, field: &str) -> Option<Slot<'_>> {
+        let settings = &mut self.host_config.as_mut()?.settings;
+        let bind = settings.binds.iter_mut().flatten().enumerate().find(|(index, _)| bind_field(*index) == field);
+        if let Some((_, bind)) = bind {
+            return Some(Slot::Bind(bind));
+        }
+        let mount = settings.mounts.iter_mut().flatten().enumerate().find(|(index, _)| mount_field(*index) == field);
+        mount.map(|(_, mount)| Slot::Mount(mount))
+    }
+
+    /// Takes a bind out of the list; those behind it move up
+    pub fn take_bind(&mut self, field: &str) -> Option<Bind> {
+        let binds = self.host_config.as_mut()?.settings.binds.as_mut()?;
+        let index = (0..binds.len()).find(|index| bind_field(*index) == field)?;
+        Some(binds.remove(index))
+    }
+
     /// The host's part, made when absent
     pub fn host_mut(&mut self) -> &mut HostConfig {
         self.host_config.get_or_insert_default()
     }
+}
+
+/// Where a host path stands
+#[derive(Debug)]
+pub enum Slot<'a> {
+    /// An element of `Binds`
+    Bind(&'a mut Bind),
+    /// An element of `Mounts`
+    Mount(&'a mut CheckedMount),
 }
 
 impl Object for Create {

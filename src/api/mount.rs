@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::api::bind::HostPath;
 use crate::api::json::Json;
+use crate::api::names::VolumeName;
 use crate::api::object::{At, Field, Malformed, Value};
 use crate::api::value::Plain;
 use crate::object;
@@ -37,6 +38,46 @@ impl CheckedMount {
         if self.0.kind == "bind" {
             self.0.source = path.to_string();
         }
+    }
+
+    /// Takes the right to write away, submounts included
+    pub fn make_read_only(&mut self) {
+        self.0.read_only = true;
+        if let Some(options) = &mut self.0.bind_options {
+            options.read_only_non_recursive = false;
+        }
+    }
+
+    /// Has nothing made where the source of a bind is missing
+    pub fn make_nothing(&mut self) {
+        if let Some(options) = &mut self.0.bind_options {
+            options.create_mountpoint = false;
+        }
+    }
+
+    /// Puts a socket in the place of a bind's source; options of the old one are not for it
+    pub fn set_socket(&mut self, path: &HostPath) {
+        self.set_host_path(path);
+        self.0.bind_options = None;
+    }
+
+    /// Puts a volume, or a part of it, in the place of a bind's source
+    pub fn set_volume(&mut self, name: &VolumeName, subpath: &str) {
+        let Mount { target, read_only, .. } = &self.0;
+        *self = Self::of_volume(name, subpath, target, *read_only);
+    }
+
+    /// A volume that is there, or a part of it, which is not filled from the image, as no host path is
+    pub fn of_volume(name: &VolumeName, subpath: &str, target: &str, read_only: bool) -> Self {
+        let options = VolumeOptions { no_copy: true, subpath: subpath.to_owned(), ..VolumeOptions::default() };
+        Self(Mount {
+            kind: "volume".to_owned(),
+            source: name.to_string(),
+            target: target.to_owned(),
+            read_only,
+            volume_options: Some(Box::new(options)),
+            ..Mount::default()
+        })
     }
 
     /// Puts an image's full id in the place of its name

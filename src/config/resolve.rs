@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
+use crate::api::bind::HostPath;
 use crate::audit::file::Rotation;
 use crate::config::error::ConfigError;
 use crate::config::surroundings::Surroundings;
@@ -39,7 +40,7 @@ pub fn resolve(written: Written, base: &Path, flags: Flags, around: &Surrounding
     }
     let listeners = if by_flags || listener.is_empty() {
         let policy = policy.map(|policy| value::<Name>("--policy", &policy)).transpose()?;
-        let draft = Draft { path: listen, mode, group, policy, owner: None, name: None, keys: FLAGS };
+        let draft = Draft { path: listen, host_path: None, mode, group, policy, owner: None, name: None, keys: FLAGS };
         vec![draft.listener(&around.directory, around)?]
     } else {
         listener.into_iter().map(|one| Draft::from(one).listener(base, around)).collect::<Result<_, _>>()?
@@ -63,6 +64,7 @@ pub fn resolve(written: Written, base: &Path, flags: Flags, around: &Surrounding
 /// A listener before its defaults
 struct Draft {
     path: Option<PathBuf>,
+    host_path: Option<HostPath>,
     mode: Option<Mode>,
     group: Option<Group>,
     policy: Option<Name>,
@@ -83,9 +85,10 @@ const FILE: Keys = Keys { path: "listener.path", group: "listener.group" };
 
 impl From<written::Listener> for Draft {
     fn from(written: written::Listener) -> Self {
-        let written::Listener { path, mode, group, policy, owner, name } = written;
+        let written::Listener { path, host_path, mode, group, policy, owner, name } = written;
         Self {
             path,
+            host_path: host_path.map(|path| path.0),
             mode: mode.map(|mode| mode.0),
             group: group.map(|group| group.0),
             policy: policy.map(|policy| policy.0),
@@ -109,6 +112,7 @@ impl Draft {
             group: self.group.map(|group| around.gid(&group, self.keys.group)).transpose()?,
             policy: policy_ref(self.policy.map_or_else(|| "ci".into(), |policy| policy.0), base),
             owner: self.owner.map_or(shown, |owner| owner.0),
+            host_path: self.host_path,
             path,
         })
     }

@@ -73,6 +73,7 @@ fn without_a_file_everything_has_a_default() {
         listeners: vec![Listener {
             name: socket.into(),
             path: socket.into(),
+            host_path: None,
             mode: 0o660,
             group: None,
             policy: PolicyRef::Shipped("ci".into()),

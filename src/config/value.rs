@@ -10,6 +10,8 @@ use std::time::Duration;
 use rustix::process::Gid;
 use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 
+use crate::api::bind::HostPath;
+
 /// A number of bytes from `MIN` to `MAX`, written as `64KiB`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size<const MIN: u64, const MAX: u64>(pub u64);
@@ -59,6 +61,18 @@ pub trait Value: Sized {
 
     /// What it looks like, with an example
     fn expected() -> String;
+}
+
+impl Value for HostPath {
+    fn read(text: &str) -> Option<Self> {
+        // A colon would end the source of a bind.
+        let plain = !text.ends_with('/') && !text.contains(|c: char| c == ':' || c.is_control());
+        Self::parse(text).filter(|path| plain && path.as_str() == text)
+    }
+
+    fn expected() -> String {
+        "the absolute path of a socket without a colon, such as `/srv/job/docker.sock`".to_owned()
+    }
 }
 
 impl<const MIN: u64, const MAX: u64> Value for Size<MIN, MAX> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::api::bind::HostPath;
 use crate::config::LogFormat;
 use crate::config::value::{Count, Engine, Given, Group, Mode, Name, OrOff, Size, Time};
 
@@ -26,6 +27,7 @@ pub struct Written {
 #[serde(deny_unknown_fields, default)]
 pub struct Listener {
     pub path: Option<PathBuf>,
+    pub host_path: Option<Given<HostPath>>,
     pub mode: Option<Given<Mode>>,
     pub group: Option<Given<Group>>,
     pub policy: Option<Given<Name>>,

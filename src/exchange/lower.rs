@@ -1,6 +1,5 @@
 //! What the engine says of itself, lowered to what is modelled here, so that newer clients negotiate down.
 
-use bytes::Bytes;
 use hyper::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
@@ -26,14 +25,12 @@ pub fn headers(mut headers: HeaderMap) -> HeaderMap {
     headers
 }
 
-/// The answer of `GET /version` with its API versions lowered; `None` if it is no such answer
-pub fn version(body: &Bytes) -> Option<Bytes> {
-    let mut answer: Value = serde_json::from_slice(body).ok()?;
-    lower(answer.as_object_mut()?);
+/// Lowers the API versions in the answer of `GET /version`
+pub fn version(answer: &mut Value) {
+    answer.as_object_mut().map(lower);
     for component in answer.get_mut("Components").and_then(Value::as_array_mut).into_iter().flatten() {
         component.get_mut("Details").and_then(Value::as_object_mut).map(lower);
     }
-    serde_json::to_vec(&answer).ok().map(Bytes::from)
 }
 
 fn lower(versions: &mut serde_json::Map<String, Value>) {

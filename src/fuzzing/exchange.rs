@@ -111,6 +111,7 @@ fn gate(place: &Path, policy: &Arc<Policy>) -> std::io::Result<Gate> {
         room: Room::new(&limits),
         limits,
         ours: Arc::new(Ours::default()),
+        socket: crate::exchange::OwnSocket::default(),
         pins: Arc::new(Pins::new(place.join("pins"))),
         own: Arc::default(),
         tunnels: tokio_util::task::TaskTracker::new(),

@@ -126,7 +126,7 @@ mod tests {
     fn an_image_given_by_its_id_is_known_by_its_names() {
         let policy = compile("x", RYUK).unwrap();
         let asked = r#"{"Image":"0123456789ab","HostConfig":{"Privileged":true}}"#;
-        assert!(refused_unseen(&policy, &operation(asked)).is_none(), "its names are not looked up");
+        assert!(refused_unseen(&policy, &operation(asked), &Facts::default()).is_none(), "its names are not looked up");
         let real = |name: &str| RealName {
             object: Object::Image,
             field: "Image".to_owned(),

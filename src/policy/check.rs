@@ -4,10 +4,13 @@ use std::ops::Range;
 
 use toml::Spanned;
 
+use crate::api::bind::HostPath;
+use crate::api::operation::Operation;
 use crate::policy::Policy;
 use crate::policy::command::{Asked, BadRequest, asked};
 use crate::policy::compile::build;
 use crate::policy::file::{self, Request, Test};
+use crate::policy::given::{sockets, usual_names};
 use crate::policy::judge::{Decision, Facts, Verdict, judge};
 use crate::policy::report::{Code, Problem, Report};
 
@@ -100,7 +103,8 @@ fn judge_all(policy: &Policy, asked: Vec<Asked>) -> Outcome {
                 Decision::Deny
             }
             Asked::Operation(operation) => {
-                let (_, verdict) = judge(policy, *operation, &Facts::default());
+                let facts = facts(policy, &operation);
+                let (_, verdict) = judge(policy, *operation, &facts);
                 collect(&verdict, &mut outcome);
                 verdict.decision
             }
@@ -111,6 +115,16 @@ fn judge_all(policy: &Policy, asked: Vec<Asked>) -> Outcome {
     }
     outcome
 }
+
+/// What is known without an engine and a caller: an engine's socket by its usual names, and by which name ours is
+fn facts(policy: &Policy, operation: &Operation) -> Facts {
+    let ours = HostPath::parse(SOCKET).filter(|_| policy.socket.is_some());
+    let given = ours.map(|ours| sockets(operation, &usual_names(), &ours)).unwrap_or_default();
+    Facts { given, ..Facts::default() }
+}
+
+/// Where our own socket is by default
+const SOCKET: &str = "/run/sockwarden/docker.sock";
 
 fn collect(verdict: &Verdict, outcome: &mut Outcome) {
     for (ask, refusal) in verdict.refused() {

@@ -57,7 +57,10 @@ fn empty() -> Policy {
         isolate: None,
         share: Share::default(),
         lexical: None,
+        caller: None,
+        socket: None,
         pin: None,
+        unpinned: None,
         limits: Limits::default(),
         force: Force::default(),
         quota: Quota::default(),
@@ -95,6 +98,8 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
         mounts,
         publish,
         resolve,
+        caller,
+        socket,
         pin,
         isolate,
         flags,
@@ -128,10 +133,17 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
         policy.lexical = lexical.filter(|lexical| *lexical).map(|_| report.line(&resolve.span()));
     }
     if let Some(pin) = pin {
-        policy.pin = pin.as_ref().then(|| report.line(&pin.span()));
+        policy.unpinned = (!pin.as_ref()).then(|| report.line(&pin.span()));
     }
-    if let Some(isolate) = isolate {
-        policy.isolate = isolate.as_ref().then(|| report.line(&isolate.span()));
+    for (slot, written) in [
+        (&mut policy.caller, caller),
+        (&mut policy.socket, socket),
+        (&mut policy.pin, pin),
+        (&mut policy.isolate, isolate),
+    ] {
+        if let Some(written) = written {
+            *slot = written.as_ref().then(|| report.line(&written.span()));
+        }
     }
     fixed::add_limits(&mut policy.limits, limits, report);
     fixed::add_force(&mut policy.force, force, report);

@@ -37,6 +37,10 @@ pub struct File {
     pub mounts: Lists<MountSource>,
     /// Host ports
     pub publish: Option<Spanned<Granted>>,
+    /// `mounts.caller`
+    pub caller: Option<Spanned<bool>>,
+    /// `mounts.socket`
+    pub socket: Option<Spanned<bool>>,
     /// `mounts.pin`
     pub pin: Option<Spanned<bool>>,
     /// `mounts.resolve`
@@ -60,6 +64,8 @@ pub struct File {
 /// `[limits]`
 #[derive(Debug, Clone, Default)]
 pub struct Limits {
+    /// The limits of the calling container
+    pub caller: Option<Spanned<bool>>,
     /// Bytes
     pub memory: Option<Spanned<Amount>>,
     /// CPUs
@@ -186,9 +192,8 @@ fn read_document(mut root: Section<'_>, report: &mut Report) -> File {
         file.mounts = Lists::take(&mut mounts, report);
         file.resolve = mounts.take("resolve", report);
         file.pin = mounts.take("pin", report);
-        if let Some(caller) = mounts.take::<bool>("caller", report).filter(|caller| *caller.as_ref()) {
-            report.push(no_effect(caller.span(), "host paths of the calling container are granted only by `allow`"));
-        }
+        file.caller = mounts.take("caller", report);
+        file.socket = mounts.take("socket", report);
         mounts.close(report);
     }
     if let Some(mut owner) = root.section("owner", report) {
@@ -230,6 +235,7 @@ fn no_effect(span: Range<usize>, so: &str) -> Problem {
 
 fn read_limits(mut section: Section<'_>, report: &mut Report) -> Limits {
     let limits = Limits {
+        caller: section.take("caller", report),
         memory: section.take("memory", report),
         cpus: section.take("cpus", report),
         pids: section.take("pids", report),

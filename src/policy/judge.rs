@@ -9,6 +9,7 @@ use crate::policy::amend::amend;
 use crate::policy::ask::{Ask, Flag, GrantKind, Object, What};
 use crate::policy::asks::asks;
 use crate::policy::facts::named_facts;
+use crate::policy::given::{self, Given};
 use crate::policy::modify::{Change, modify};
 use crate::policy::quota::{self, Usage};
 use crate::policy::view::View;
@@ -43,6 +44,36 @@ pub struct Facts {
     pub usage: Option<Usage>,
     /// The owner's cgroup, as the engine is to name it
     pub cgroup: Option<String>,
+    /// Host paths that the caller has itself, or that name an engine's socket
+    pub given: Vec<Given>,
+    /// What a caller in a container has, in words, for who asks for something else
+    pub has: Option<String>,
+    /// The caller's own limits
+    pub most: Most,
+}
+
+/// Limits of the caller; none is no limit
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Most {
+    /// Bytes
+    pub memory: Option<i64>,
+    /// CPUs in units of 10⁻⁹
+    pub nano_cpus: Option<i64>,
+    /// Processes
+    pub pids: Option<i64>,
+}
+
+impl Facts {
+    /// What stands behind the host path of a field
+    fn given(&self, field: &str) -> Option<&Given> {
+        self.given.iter().find(|given| given.field == field)
+    }
+
+    /// The same for the source of a mount that a client would have made where it is missing
+    fn given_to_make(&self, field: &str) -> Option<&Given> {
+        let mount = field.strip_suffix(".BindOptions.CreateMountpoint")?;
+        self.given(&format!("{mount}.Source"))
+    }
 }
 
 /// What an object is called that a field names, perhaps in another way
@@ -181,9 +212,9 @@ pub fn refused(policy: &Policy, operation: &Operation, facts: &Facts) -> Option<
 }
 
 /// The refusal that nothing looked up can change, so that the engine is not even asked
-pub fn refused_unseen(policy: &Policy, operation: &Operation) -> Option<Verdict> {
-    let amended = amend(policy, operation, &Facts::default());
-    let mut asks = weigh(policy, amended.judged(operation), &Facts::default());
+pub fn refused_unseen(policy: &Policy, operation: &Operation, facts: &Facts) -> Option<Verdict> {
+    let amended = amend(policy, operation, facts);
+    let mut asks = weigh(policy, amended.judged(operation), facts);
     let by_id = asks.iter().any(|judged| matches!(&judged.ask.what, What::Image(image) if image.may_be_id()));
     let changing = policy.rules.iter().any(|rule| rule.effect == Effect::Change);
     // A path may lead elsewhere, and what looks like an image's name may be the beginning of an id, of which a rule knows.
@@ -239,7 +270,15 @@ fn weigh(policy: &Policy, operation: &Operation, facts: &Facts) -> Vec<Judged> {
             let granted = match &ask.what {
                 What::Operation(name) => operation_granted(policy, name, &named),
                 What::Image(image) => image_granted(policy, &image_names(image, &ask.field, &facts.names)),
-                other => granted(policy, other),
+                What::Mount(mount) => {
+                    let by_lines = granted(policy, &ask.what);
+                    given::granted(policy, mount, facts.given(&ask.field), facts.has.as_deref(), by_lines)
+                }
+                // What is there is not made, and what is not there is an ask of its own.
+                other => match facts.given_to_make(&ask.field).and_then(|given| given.line(policy)) {
+                    Some(line) => Ok(line.clone()),
+                    None => granted(policy, other),
+                },
             };
             Judged { ask, granted: granted.map(Some) }
         })

@@ -1,6 +1,8 @@
 //! Forced values, maxima and owner labels: what a policy changes in a request, each change named.
 
 mod filters;
+mod given;
+mod limits;
 mod names;
 mod pin;
 mod quota;
@@ -38,18 +40,13 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
     let mut changes = Changes(Vec::new());
     let stamped = &facts.stamp;
     let labels = &policy.force.labels;
+    let limits = &limits::within(&policy.limits, &facts.most);
     match &mut operation {
         Operation::ContainerCreate(Request { body: JsonBody(body), .. }) => {
             force(&policy.force, body, &mut changes);
             let host = body.host_mut();
-            limit(&policy.limits, &mut host.resources, "HostConfig.", Absent::IsUnlimited, &mut changes);
-            ceiling(
-                &policy.limits.shm_size,
-                &mut host.settings.shm_size,
-                Absent::Stays,
-                "HostConfig.ShmSize",
-                &mut changes,
-            );
+            limit(limits, &mut host.resources, "HostConfig.", Absent::IsUnlimited, &mut changes);
+            ceiling(&limits.shm_size, &mut host.settings.shm_size, Absent::Stays, "HostConfig.ShmSize", &mut changes);
             quota::create(&policy.quota, facts, body, &mut changes);
             let mut stamped = stamped.clone();
             if let Some(usage) = &facts.usage {
@@ -66,7 +63,7 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
             }
         }
         Operation::ContainerUpdate(Request { body: JsonBody(body), .. }) => {
-            limit(&policy.limits, &mut body.resources, "", Absent::Stays, &mut changes);
+            limit(limits, &mut body.resources, "", Absent::Stays, &mut changes);
             if facts.cgroup.is_some() {
                 quota::within_cgroup(&policy.quota, &mut body.resources, "", &mut changes);
             }
@@ -78,7 +75,7 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
             stamp(stamped, labels, &mut body.labels, &mut changes);
         }
         Operation::BuildClassic(Request { query, .. }) => {
-            build(policy, query, &mut changes);
+            build(policy, limits, query, &mut changes);
             let forced = facts.cgroup.clone().zip(policy.quota.cgroup.clone());
             changes.text("query.cgroupparent", &mut query.cgroup_parent, &forced);
         }
@@ -92,11 +89,13 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
         names::give(view, &mut operation, facts);
         filters::narrow(view, &mut operation);
     }
+    given::lower(policy, &mut operation, &facts.given, &mut changes);
     for (field, pinned) in &facts.pinned {
         if let Some(from) = operation.replace_host_path(field, pinned) {
-            changes.add(field, from, pinned, policy.pin.as_ref());
+            changes.add(field, from, pinned, policy.pin.as_ref().or(policy.caller.as_ref()));
         }
     }
+    given::replace(policy, &mut operation, &facts.given, &mut changes);
     (operation, changes.0)
 }
 
@@ -155,7 +154,7 @@ enum Absent {
 }
 
 fn limit(limits: &Limits, resources: &mut Resources, prefix: &str, absent: Absent, changes: &mut Changes) {
-    let Limits { memory, nano_cpus, pids, shm_size: _, ulimits } = limits;
+    let Limits { caller: _, memory, nano_cpus, pids, shm_size: _, ulimits } = limits;
     ceiling(memory, &mut resources.memory, absent, &format!("{prefix}Memory"), changes);
     if let Some((max, line)) = memory {
         // Swap counts memory in; unlimited swap would undo the limit.
@@ -224,7 +223,7 @@ fn ceiling(max: &Option<(i64, Line)>, slot: &mut i64, absent: Absent, field: &st
     }
 }
 
-fn build(policy: &Policy, query: &mut Build, changes: &mut Changes) {
+fn build(policy: &Policy, limits: &Limits, query: &mut Build, changes: &mut Changes) {
     let Force { cgroup_parent, network, .. } = &policy.force;
     changes.text("query.cgroupparent", &mut query.cgroup_parent, cgroup_parent);
     if matches!(query.network_mode.as_str(), "" | "default" | "bridge") {
@@ -238,10 +237,10 @@ fn build(policy: &Policy, query: &mut Build, changes: &mut Changes) {
         cpu_quota: query.cpu_quota.unwrap_or_default(),
         ..Resources::default()
     };
-    if policy.limits.nano_cpus.is_some() && resources.cpu_period == 0 {
+    if limits.nano_cpus.is_some() && resources.cpu_period == 0 {
         resources.cpu_period = DEFAULT_PERIOD;
     }
-    let Limits { memory, nano_cpus, pids: _, shm_size, ulimits: _ } = &policy.limits;
+    let Limits { caller: _, memory, nano_cpus, pids: _, shm_size, ulimits: _ } = limits;
     let limits = Limits { memory: memory.clone(), nano_cpus: nano_cpus.clone(), ..Limits::default() };
     limit(&limits, &mut resources, "query.", Absent::IsUnlimited, changes);
     let mut shm = query.shm_size.unwrap_or_default();

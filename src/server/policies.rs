@@ -82,7 +82,8 @@ impl Policies {
 
     /// Whether any of them grants a path of the host
     pub fn grant_host_paths(&self) -> bool {
-        self.slots.iter().any(|slot| !slot.policy.borrow().mounts.allow.is_empty())
+        let grants = |policy: &Policy| !policy.mounts.allow.is_empty() || policy.caller.is_some();
+        self.slots.iter().any(|slot| grants(&slot.policy.borrow()))
     }
 
     /// Whether a file is no longer what it was when it was last loaded

@@ -1,12 +1,14 @@
 //! Listeners: of the file, of the flags, and what no two may share.
 
 use super::*;
+use crate::api::bind::HostPath;
 
 #[test]
 fn every_key_of_a_listener_is_read() {
     let text = "
         [[listener]]
         path = 'run//ci.sock'
+        host_path = '/srv/ci/docker.sock'
         mode = '0666'
         group = 'docker'
         policy = 'readonly'
@@ -23,6 +25,7 @@ fn every_key_of_a_listener_is_read() {
     let first = Listener {
         name: "ci".into(),
         path: base.join("run/ci.sock"),
+        host_path: HostPath::parse("/srv/ci/docker.sock"),
         mode: 0o666,
         group: Some(Gid::from_raw(998)),
         policy: PolicyRef::Shipped("readonly".into()),
@@ -31,6 +34,7 @@ fn every_key_of_a_listener_is_read() {
     let second = Listener {
         name: "/run/b.sock".into(),
         path: "/run/b.sock".into(),
+        host_path: None,
         mode: 0o660,
         group: Some(Gid::from_raw(7)),
         policy: PolicyRef::File(base.join("site.toml")),
@@ -47,6 +51,7 @@ fn flags_make_one_listener_in_place_of_those_of_the_file() {
     let expected = Listener {
         name: "/site/x.sock".into(),
         path: "/site/x.sock".into(),
+        host_path: None,
         mode: 0o600,
         group: Some(Gid::from_raw(998)),
         policy: PolicyRef::File("/site/p".into()),

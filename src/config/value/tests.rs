@@ -32,6 +32,14 @@ fn off_is_empty_or_a_zero_of_any_unit() {
 }
 
 #[test]
+fn a_host_path_is_one_spelling_of_a_file() {
+    assert_eq!(HostPath::read("/srv/a/docker.sock"), HostPath::parse("/srv/a/docker.sock"));
+    for text in ["", "docker.sock", "./a", "/srv/", "/srv/../a", "//srv/a", "/srv/a:b", "/srv/a\n"] {
+        assert_eq!(HostPath::read(text), None, "{text}");
+    }
+}
+
+#[test]
 fn a_mode_is_octal_permission_bits_and_nothing_more() {
     assert_eq!(Mode::read("0660"), Some(Mode(0o660)));
     assert_eq!(Mode::read("600"), Some(Mode(0o600)));

@@ -10,7 +10,7 @@ use crate::policy::report::{Code, Problem, Report};
 use crate::policy::{Force, Limits, Line};
 
 pub(super) fn add_limits(limits: &mut Limits, written: &file::Limits, report: &mut Report) {
-    let file::Limits { memory, cpus, pids, shm_size, ulimits } = written;
+    let file::Limits { caller, memory, cpus, pids, shm_size, ulimits } = written;
     for (slot, written, read) in [
         (&mut limits.memory, memory, amount::bytes as fn(&Amount) -> Result<i64, String>),
         (&mut limits.nano_cpus, cpus, amount::nano_cpus),
@@ -20,6 +20,9 @@ pub(super) fn add_limits(limits: &mut Limits, written: &file::Limits, report: &m
         if let Some(written) = written {
             *slot = number(written, read, report).or(slot.take());
         }
+    }
+    if let Some(caller) = caller {
+        limits.caller = caller.as_ref().then(|| report.line(&caller.span()));
     }
     for (name, most) in ulimits {
         if !ULIMITS.contains(&name.as_ref().as_str()) {

@@ -132,6 +132,7 @@ impl<'a> Section<'a> {
 const PLACES: &[(&str, &str)] = &[
     ("run", "publish"),
     ("mounts", "caller"),
+    ("mounts", "socket"),
     ("mounts", "resolve"),
     ("mounts", "pin"),
     ("owner", "isolate"),
