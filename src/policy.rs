@@ -10,6 +10,7 @@ use std::sync::Arc;
 use regex::Regex;
 
 use crate::policy::ask::{Access, Flag, Propagation};
+use crate::policy::cleaning::Cleaning;
 use crate::policy::quota::Quota;
 use crate::policy::report::Report;
 
@@ -17,6 +18,7 @@ pub mod amend;
 pub mod ask;
 pub mod asks;
 pub mod check;
+pub mod cleaning;
 pub mod command;
 pub mod compile;
 pub mod coverage;
@@ -54,6 +56,8 @@ pub struct Policy {
     pub isolate: Option<Line>,
     /// What of others all may see and use
     pub share: Share,
+    /// What becomes of an owner's objects when it ends
+    pub cleaning: Cleaning,
     /// Whether host paths may be judged by their names where the engine's files cannot be seen
     pub lexical: Option<Line>,
     /// Whether callers may mount what they have themselves

@@ -283,9 +283,6 @@ allow   = ["image.pull", "container.update"]
 [images]
 allow = ["debian", "registry.example.com/ci/*", "registry.example.com/**"]
 
-[owner]
-clean_up = "when-caller-ends"
-
 [run]
 ulimit = ["nofile=1024:*"]
 publish = ["8080"]
@@ -318,23 +315,17 @@ warning[P102]: `registry.example.com/ci/*` is allowed already
 5 | allow = ["debian", "registry.example.com/ci/*", "registry.example.com/**"]
   |                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^  ------------------------- by this
 
-warning[P101]: this key has no effect yet
- --> policy.toml:8:12
-  |
-8 | clean_up = "when-caller-ends"
-  |            ^^^^^^^^^^^^^^^^^^ in this version, nothing is removed when a caller ends
-
 warning[P102]: `nofile=1024:*` is allowed already
-  --> policy.toml:11:11
-   |
-11 | ulimit = ["nofile=1024:*"]
-   |           ^^^^^^^^^^^^^^^ by ci:27
+ --> policy.toml:8:11
+  |
+8 | ulimit = ["nofile=1024:*"]
+  |           ^^^^^^^^^^^^^^^ by ci:27
 
 warning[P102]: `8080` is allowed already
-  --> policy.toml:12:12
-   |
-12 | publish = ["8080"]
-   |            ^^^^^^ by ci:21
+ --> policy.toml:9:12
+  |
+9 | publish = ["8080"]
+  |            ^^^^^^ by ci:21
 "##);
 }
 
@@ -591,5 +582,80 @@ error[P004]: the rule has both an operation and a change
   | ^^^^^^^^
   |
   = help: give `forbid` or `allow` with an operation or a group, or a change: `privileged = "strip"`, `runtime`
+"##);
+}
+
+#[test]
+fn cleaning_up_is_read_strictly_and_what_does_nothing_is_said() {
+    let report = report(
+        r##"
+[owner]
+clean_up = "when-job-ends"
+lease = "5s"
+grace = 10
+keep = "on-success"
+images = "yes"
+"##,
+    );
+    insta::assert_snapshot!(report, @r##"
+error[P005]: `when-job-ends` is not known here
+ --> policy.toml:2:12
+  |
+2 | clean_up = "when-job-ends"
+  |            ^^^^^^^^^^^^^^^ expected never, when-caller-ends, when-sockwarden-ends
+
+error[P013]: this time cannot be used
+ --> policy.toml:3:9
+  |
+3 | lease = "5s"
+  |         ^^^^ it must be at least 10s
+
+error[P013]: this time cannot be used
+ --> policy.toml:4:9
+  |
+4 | grace = 10
+  |         ^^ write a time such as "4h", "90s" or "1d"
+
+error[P005]: `on-success` is not known here
+ --> policy.toml:5:8
+  |
+5 | keep = "on-success"
+  |        ^^^^^^^^^^^^ expected nothing, on-failure
+
+error[P003]: `owner.images` must be `true` or `false`
+ --> policy.toml:6:10
+  |
+6 | images = "yes"
+  |          ^^^^^ this is a string
+"##);
+}
+
+#[test]
+fn cleaning_up_without_a_when_is_a_warning() {
+    let never = report("[owner]\nlease = '4h'\nimages = true\n");
+    insta::assert_snapshot!(never, @r##"
+warning[P101]: this key has no effect here
+ --> policy.toml:2:9
+  |
+2 | lease = '4h'
+  |         ^^^^ nothing is cleaned up
+  |
+  = help: say when, as `clean_up = "when-caller-ends"`
+
+warning[P101]: this key has no effect here
+ --> policy.toml:3:10
+  |
+3 | images = true
+  |          ^^^^ nothing is cleaned up
+  |
+  = help: say when, as `clean_up = "when-caller-ends"`
+"##);
+    let nobody_fails = report("[owner]\nclean_up = 'when-sockwarden-ends'\nkeep = 'on-failure'\n");
+    insta::assert_snapshot!(nobody_fails, @r##"
+warning[P101]: this key has no effect here
+ --> policy.toml:3:8
+  |
+3 | keep = 'on-failure'
+  |        ^^^^^^^^^^^^ nobody's end is waited for that could fail
 "##);
 }

@@ -5,12 +5,14 @@ use std::path::Path;
 
 use toml::Spanned;
 
+use crate::policy::cleaning::Cleaning;
 use crate::policy::file::{self, File};
 use crate::policy::quota::Quota;
 use crate::policy::report::{Code, Problem, Report};
 use crate::policy::{Force, Grants, Limits, Mode, Policy, Share, shipped};
 
 pub mod amount;
+mod cleaning;
 mod fixed;
 mod grants;
 pub mod image;
@@ -56,6 +58,7 @@ fn empty() -> Policy {
         flags: BTreeMap::new(),
         isolate: None,
         share: Share::default(),
+        cleaning: Cleaning::default(),
         lexical: None,
         caller: None,
         socket: None,
@@ -102,6 +105,7 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
         socket,
         pin,
         isolate,
+        cleaning,
         flags,
         limits,
         force,
@@ -145,6 +149,7 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
             *slot = written.as_ref().then(|| report.line(&written.span()));
         }
     }
+    cleaning::add(&mut policy.cleaning, cleaning, report);
     fixed::add_limits(&mut policy.limits, limits, report);
     fixed::add_force(&mut policy.force, force, report);
     quota::add(&mut policy.quota, quota, report);

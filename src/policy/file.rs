@@ -12,11 +12,13 @@ use toml::de::DeTable;
 use crate::api::json::Json;
 use crate::policy::Fact;
 use crate::policy::ask::Flag;
+use crate::policy::file::cleaning::Cleaning;
 use crate::policy::file::section::Section;
 use crate::policy::file::value::{Amount, Duty, Granted, Lists, MountSource, OneOrMore};
 use crate::policy::quota::Resource;
 use crate::policy::report::{Code, Problem, Report};
 
+pub mod cleaning;
 pub mod section;
 pub mod value;
 
@@ -47,6 +49,8 @@ pub struct File {
     pub resolve: Option<Spanned<String>>,
     /// `owner.isolate`
     pub isolate: Option<Spanned<bool>>,
+    /// `owner.clean_up` and what belongs to it
+    pub cleaning: Cleaning,
     /// Every other word of `docker run`
     pub flags: BTreeMap<Flag, Spanned<Granted>>,
     /// Maxima
@@ -198,9 +202,7 @@ fn read_document(mut root: Section<'_>, report: &mut Report) -> File {
     }
     if let Some(mut owner) = root.section("owner", report) {
         file.isolate = owner.take("isolate", report);
-        if let Some(clean_up) = owner.take::<String>("clean_up", report) {
-            report.push(no_effect(clean_up.span(), "nothing is removed when a caller ends"));
-        }
+        file.cleaning = Cleaning::take(&mut owner, report);
         owner.close(report);
     }
     if let Some(section) = root.section("limits", report) {
@@ -227,10 +229,6 @@ fn read_document(mut root: Section<'_>, report: &mut Report) -> File {
     file.tests = root.sections("test", report).into_iter().filter_map(|test| read_test(test, report)).collect();
     root.close(report);
     file
-}
-
-fn no_effect(span: Range<usize>, so: &str) -> Problem {
-    Problem::new(Code::NoEffect, span, "this key has no effect yet").label(format!("in this version, {so}"))
 }
 
 fn read_limits(mut section: Section<'_>, report: &mut Report) -> Limits {

@@ -21,6 +21,10 @@ use crate::policy::{Force, Limits, Line, Policy};
 
 /// The label that names an object's owner
 pub const OWNER_LABEL: &str = "sockwarden.owner";
+/// The label that names the listener through which an object was made, where its policy cleans up
+pub const LISTENER_LABEL: &str = "sockwarden.listener";
+/// The label that names the record of an object's making, where its policy cleans up
+pub const RECORD_LABEL: &str = "sockwarden.record";
 
 /// One change to a request
 #[derive(Debug, Clone, PartialEq, Eq)]

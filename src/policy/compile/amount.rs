@@ -1,4 +1,6 @@
-//! Sizes and numbers of `[limits]`, in the words of `docker run`: `"4GiB"`, `"512m"`, `1024`, `1.5`.
+//! Sizes and numbers of `[limits]`, in the words of `docker run`: `"4GiB"`, `"512m"`, `1024`, `1.5`; and times, as `"4h"`.
+
+use std::time::Duration;
 
 use crate::policy::file::value::Amount;
 
@@ -51,6 +53,27 @@ pub fn most(amount: &Amount) -> Result<i64, String> {
     }
 }
 
+/// A time within bounds: a whole number and `s`, `m`, `h` or `d`
+pub fn time(amount: &Amount, least: Duration, most: Duration) -> Result<Duration, String> {
+    const EXAMPLE: &str = "write a time such as \"4h\", \"90s\" or \"1d\"";
+    let Amount::Text(text) = amount else { return Err(EXAMPLE.to_owned()) };
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let seconds = UNITS.iter().find(|(word, _)| *word == unit).map(|(_, seconds)| *seconds);
+    let time = number.parse::<u64>().ok().zip(seconds).and_then(|(number, seconds)| number.checked_mul(seconds));
+    let time = Duration::from_secs(time.ok_or_else(|| EXAMPLE.to_owned())?);
+    let shown = |time: Duration| {
+        let fits = |(word, seconds): &(&str, u64)| {
+            time.as_secs().is_multiple_of(*seconds).then(|| format!("{}{word}", time.as_secs() / seconds))
+        };
+        UNITS.iter().rev().find_map(fits).unwrap_or_default()
+    };
+    match time {
+        time if time < least => Err(format!("it must be at least {}", shown(least))),
+        time if time > most => Err(format!("it must be at most {}", shown(most))),
+        time => Ok(time),
+    }
+}
+
 fn positive(number: i64) -> Result<i64, String> {
     if number > 0 { Ok(number) } else { Err("it must be above zero; leave the key out for no limit".to_owned()) }
 }
@@ -64,6 +87,8 @@ fn scaled(number: f64, unit: f64) -> Result<i64, String> {
     positive(scaled as i64)
 }
 
+/// Units of time, in seconds
+const UNITS: &[(&str, u64)] = &[("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)];
 const TOO_LARGE: &str = "it is too large";
 /// A float below `i64::MAX`
 const LARGEST: f64 = 9.0e18;
@@ -101,5 +126,20 @@ mod tests {
         for bad in [Amount::Float(0.0), Amount::Float(f64::NAN), Amount::Integer(-1), Amount::Text("2g".to_owned())] {
             assert!(nano_cpus(&bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn times_have_a_unit_and_bounds() {
+        let read =
+            |text: &str| time(&Amount::Text(text.to_owned()), Duration::from_secs(10), Duration::from_secs(86_400));
+        for (text, seconds) in [("10s", 10), ("90m", 5400), ("4h", 14_400), ("1d", 86_400)] {
+            assert_eq!(read(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "h", "4", "4 h", "-1h", "1.5h", "1w", "99999999999999999999d", "213503982334601d"] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        assert_eq!(read("9s"), Err("it must be at least 10s".to_owned()));
+        assert_eq!(read("25h"), Err("it must be at most 1d".to_owned()));
+        assert!(time(&Amount::Integer(10), Duration::ZERO, Duration::MAX).is_err());
     }
 }
