@@ -80,6 +80,12 @@ pub enum Refused {
         "other requests of this owner were not done within {0:?}, and what it has is counted one after the other; try again later"
     )]
     NoTurn(std::time::Duration),
+    /// The owner has ended
+    #[error("nothing new is made for the owner `{owner}`: it has ended, and what it made is being removed")]
+    Ended {
+        /// Its name
+        owner: String,
+    },
     /// The client went away in the middle of its body
     #[error("the body ended early")]
     BodyBroken,
@@ -134,7 +140,9 @@ impl Refused {
             Self::Unrouted(Unrouted::Route(NoRoute::Closed(Closed { name: "plugin.inspect", .. }))) => {
                 StatusCode::NOT_FOUND
             }
-            Self::Unrouted(Unrouted::Route(NoRoute::Closed(_))) | Self::Denied(_) => StatusCode::FORBIDDEN,
+            Self::Unrouted(Unrouted::Route(NoRoute::Closed(_))) | Self::Denied(_) | Self::Ended { .. } => {
+                StatusCode::FORBIDDEN
+            }
             Self::Unrouted(Unrouted::Route(NoRoute::Unknown { .. })) | Self::Absent(_) => StatusCode::NOT_FOUND,
             Self::Unrouted(Unrouted::Target(_))
             | Self::Misread(_)

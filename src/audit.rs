@@ -1,18 +1,25 @@
 //! The record: every exchange leaves its lines here, or does not happen.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use jiff::Timestamp;
 
 use crate::audit::file::AuditFile;
 use crate::audit::record::{Ended, NamesFound, Opened};
+use crate::audit::tally::Tally;
 use crate::policy::judge::Approved;
 
+pub mod cleanup;
 pub mod file;
 pub mod record;
+pub mod tally;
 
 /// Where records go
 #[derive(Debug)]
 pub struct Audit {
     file: AuditFile,
+    tally: Tally,
 }
 
 /// An operation that was judged and whose record is written
@@ -31,7 +38,7 @@ impl Recorded {
 impl Audit {
     /// Writes to `file`
     pub fn new(file: AuditFile) -> Self {
-        Self { file }
+        Self { file, tally: Tally::default() }
     }
 
     /// Writes the first line of an exchange that goes on
@@ -48,6 +55,7 @@ impl Audit {
     /// # Errors
     /// When the line could not be written.
     pub fn refused(&self, line: &Opened<'_>) -> io::Result<()> {
+        self.tally.refused(line);
         self.write(line)
     }
 
@@ -64,10 +72,26 @@ impl Audit {
     /// # Errors
     /// When the line could not be written.
     pub fn ended(&self, line: &Ended<'_>) -> io::Result<()> {
+        self.tally.ended(line);
         self.write(line)
+    }
+
+    /// What is on record since the start, in numbers
+    pub fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     fn write(&self, line: &impl serde::Serialize) -> io::Result<()> {
         self.file.append(&serde_json::to_vec(line)?)
     }
+}
+
+/// A new id of a record, a hexadecimal number
+///
+/// Ids count on from the time of the start, so that they do not repeat after a restart, and an earlier one is less.
+pub fn new_id() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let start = || u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(1);
+    let _ = NEXT.compare_exchange(0, start(), Ordering::Relaxed, Ordering::Relaxed);
+    format!("{:x}", NEXT.fetch_add(1, Ordering::Relaxed))
 }

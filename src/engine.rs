@@ -4,6 +4,8 @@
 //! used again after a stream: nothing a client sends can meet another's answer. Our own questions are a closed set of
 //! look-ups over a pooled client.
 
+mod cleaning;
+
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -31,6 +33,8 @@ use crate::api::request::BodyKind;
 use crate::api::target::{push_pair, push_segment};
 use crate::api::version::ApiVersion;
 use crate::audit::Recorded;
+use crate::audit::cleanup::Kind;
+pub use crate::engine::cleaning::Force;
 use crate::policy::modify::OWNER_LABEL;
 
 /// The engine
@@ -104,6 +108,8 @@ pub enum Question<'a> {
     OwnedNetworks(&'a str),
     /// `GET /volumes`, of one owner
     OwnedVolumes(&'a str),
+    /// The list of what has a label, given as `key` or `key=value`
+    Labelled(Kind, &'a str),
 }
 
 impl Engine {
@@ -205,6 +211,11 @@ impl Engine {
             Question::Containers => ("containers", "json", "?all=1"),
             Question::Owned(_) => ("containers", "json", "?all=1"),
             Question::Info => ("info", "", ""),
+            Question::Labelled(kind, label) => {
+                let path = format!("/v{version}{}", cleaning::labelled(kind, label));
+                let (parts, body) = self.get(&path).await?;
+                return Ok((parts.status, body));
+            }
         };
         let mut path = format!("/v{version}/{kind}");
         if !name.is_empty() {

@@ -21,7 +21,7 @@ mod sight;
 mod unnamed;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -55,17 +55,18 @@ use crate::api::operation::{Answer, Operation};
 use crate::api::request::BodyKind;
 use crate::api::version::ApiVersion;
 use crate::audit::record::{ObjectLine, Opened, Outcome, ask_lines, change_lines, verdict_word};
-use crate::audit::{Audit, Recorded};
+use crate::audit::{Audit, Recorded, new_id};
 use crate::caller::Caller;
 use crate::config::Limits;
 use crate::engine::{Engine, EngineError, Link};
 use crate::owner::Owner;
 use crate::policy::ask::What;
 use crate::policy::judge::{Decision, Facts, Verdict, approve, refused, refused_unseen};
+use crate::policy::modify::{LISTENER_LABEL, RECORD_LABEL};
 use crate::policy::view::View;
 use crate::policy::{Mode, Policy};
 use crate::quota::turn::Turns;
-use crate::running::{Place, Running};
+use crate::running::{Making, Place, Running};
 use crate::shown::sought;
 use crate::stream::{Counters, Download, End, Rest, Upload, one_way, open, tunnel};
 
@@ -149,7 +150,7 @@ impl Exchange {
             link,
             policy,
             who,
-            id: next_id(),
+            id: new_id(),
             begun: Instant::now(),
             request,
             operation: "unknown",
@@ -247,6 +248,11 @@ impl Exchange {
             turn = quotas::gather(&gate, &self.policy, &operation, &self.who.owner, &mut found).await?;
         }
 
+        let cleaned_up = self.policy.cleaning.is_on();
+        if cleaned_up {
+            let (listener, record) = (self.gate.name.to_string(), self.id.clone());
+            found.facts.stamp.extend([(LISTENER_LABEL.to_owned(), listener), (RECORD_LABEL.to_owned(), record)]);
+        }
         let (verdict, approved) = approve(&self.policy, operation, &found.facts);
         let word = verdict_word(verdict.decision, true);
         let Some(approved) = approved else { return Err(self.deny(verdict, found.missing)) };
@@ -255,6 +261,10 @@ impl Exchange {
             return Err(missing);
         }
 
+        let making = match approved.operation().makes() {
+            true => Some(self.make(cleaned_up)?),
+            false => None,
+        };
         let recorded = gate.audit.record(&self.opened(word, None, None), approved).map_err(|error| {
             tracing::error!(%error, "the record cannot be written");
             Refused::Unrecorded
@@ -273,14 +283,17 @@ impl Exchange {
         };
         let recorded = Arc::new(recorded);
         let (link, who) = (Arc::clone(&self.link), Arc::clone(&self.who));
-        let sending = send(Arc::clone(&gate), link, who, Arc::clone(&recorded), volumes, version, upload);
         let soon = recorded.approved().operation().endpoint().answer == Answer::Whole;
         let patience = soon.then_some(gate.limits.engine_answer);
-        let sent = match turn {
-            None => in_time(patience, sending).await,
-            // To its end, whatever becomes of the client: until the engine has answered nobody can count what it makes.
-            Some(turn) => {
-                let task = tokio::spawn(async move { (sending.await, turn).0 });
+        // Until the engine has answered nobody can count what it makes, nor miss it at the owner's end.
+        let to_its_end = soon && (turn.is_some() || making.is_some());
+        let sending = send(Arc::clone(&gate), link, who, Arc::clone(&recorded), volumes, version, upload);
+        let sending = async move { (sending.await, turn, making).0 };
+        let sent = match to_its_end {
+            false => in_time(patience, sending).await,
+            // Whatever becomes of the client.
+            true => {
+                let task = tokio::spawn(sending);
                 in_time(patience, async { task.await.map_err(broke_off)? }).await
             }
         };
@@ -288,6 +301,13 @@ impl Exchange {
         let response = sent.map_err(|error| broken_off.take().unwrap_or(error))?;
 
         self.answer(response, upgrade, recorded.approved().operation()).await
+    }
+
+    /// Says that something is about to be made; refused when the owner has ended
+    fn make(&self, cleaned_up: bool) -> Result<Making, Refused> {
+        let owner = self.who.owner.name();
+        let ended = || Refused::Ended { owner: owner.to_string() };
+        self.gate.running.make(owner, cleaned_up).ok_or_else(ended)
     }
 
     fn judges_names(&self, recorded: &Recorded) -> bool {
@@ -396,9 +416,10 @@ impl Exchange {
                 });
             }
             None => {
-                let denied = self.policy.mode == Mode::Enforce
-                    && self.verdict.as_ref().is_some_and(|verdict| verdict.decision == Decision::Deny);
-                let word = if denied || matches!(refused, Refused::Denied(_)) { "deny" } else { "error" };
+                let denied = matches!(refused, Refused::Denied(_) | Refused::Ended { .. })
+                    || self.policy.mode == Mode::Enforce
+                        && self.verdict.as_ref().is_some_and(|verdict| verdict.decision == Decision::Deny);
+                let word = if denied { "deny" } else { "error" };
                 if let Err(error) = self.gate.audit.refused(&self.opened(word, Some(status), Some(&message))) {
                     tracing::error!(%error, id = self.id, "a refusal could not be recorded");
                 }
@@ -500,14 +521,6 @@ async fn make_volume(gate: &Gate, owner: &Owner, recorded: &Recorded, name: &str
     }
 }
 
-/// Ids count on from the time of the start, so that they do not repeat after a restart
-fn next_id() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let start = || u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(1);
-    let _ = NEXT.compare_exchange(0, start(), Ordering::Relaxed, Ordering::Relaxed);
-    format!("{:x}", NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
 /// Records what came on a connection and was no request, and returns the answer where hyper has sent none
 ///
 /// `begun` says whether a part of a head was read. A connection that ends between two requests is nobody's call.
@@ -523,7 +536,7 @@ pub fn unreadable(gate: &Gate, who: &Who, error: &hyper::Error, begun: bool) -> 
             return None;
         }
     };
-    let id = next_id();
+    let id = new_id();
     let (status, message) = (refused.status(), refused.message(&id));
     let policy = Arc::clone(&gate.policy.borrow());
     let line = Opened {

@@ -18,6 +18,7 @@ pub mod mount;
 pub mod owner;
 pub mod policy;
 pub mod quota;
+pub mod reap;
 pub mod running;
 pub mod server;
 pub mod shown;

@@ -1,16 +1,43 @@
-//! How many requests of one owner run at a time, streams and tunnels included.
+//! What runs for each owner: how many requests, what is being made, since when it is quiet, and whether it has ended.
 //!
-//! One owner may come through several listeners and any number of connections, so the count is kept by the owner's name.
-//! A name stays only as long as something of it runs: names come from outside, and nothing may grow with them.
+//! One owner may come through several listeners and any number of connections, so all is kept by the owner's name.
+//! A name stays only as long as something of it runs, or somebody watches it who knows that it has objects: names come
+//! from outside, and nothing may grow with them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-/// The requests that run, counted by owner
+use tokio::sync::Notify;
+
+/// What runs, by owner
 #[derive(Debug)]
 pub struct Running {
     limit: usize,
-    by_owner: Mutex<HashMap<Arc<str>, usize>>,
+    owners: Mutex<Owners>,
+    made: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Owners {
+    by_name: HashMap<Arc<str>, Life>,
+    /// No owner makes anything any more
+    closed: bool,
+}
+
+/// What is known of one owner
+#[derive(Debug)]
+struct Life {
+    /// Requests that run, streams and tunnels included
+    running: usize,
+    /// Requests among them that make something, and that the engine has not answered
+    making: usize,
+    /// Who is ending it
+    ending: usize,
+    /// Whether it stays when nothing runs
+    watched: bool,
+    /// When its last request ended, or else when it was first heard of
+    quiet: Instant,
 }
 
 /// A request that runs, until it is dropped
@@ -20,36 +47,149 @@ pub struct Place {
     owner: Arc<str>,
 }
 
+/// Something that is being made, until it is dropped
+#[derive(Debug)]
+pub struct Making {
+    running: Arc<Running>,
+    owner: Arc<str>,
+}
+
+/// An owner that has ended: nothing is made for it until this is dropped
+#[derive(Debug)]
+pub struct Ending {
+    running: Arc<Running>,
+    owner: Arc<str>,
+}
+
 impl Running {
-    /// At most `limit` at a time for each owner
+    /// At most `limit` requests at a time for each owner
     pub fn new(limit: usize) -> Self {
-        Self { limit, by_owner: Mutex::default() }
+        Self { limit, owners: Mutex::default(), made: Notify::new() }
     }
 
     /// One more request of an owner; `None` when as many run as may
     pub fn enter(self: &Arc<Self>, owner: &Arc<str>) -> Option<Place> {
-        let mut by_owner = self.counts();
-        let running = by_owner.get(owner).copied().unwrap_or(0);
-        if running >= self.limit {
+        let mut owners = self.owners();
+        let life = owners.life(owner);
+        if life.running >= self.limit {
             return None;
         }
-        by_owner.insert(Arc::clone(owner), running + 1);
+        life.running += 1;
         Some(Place { running: Arc::clone(self), owner: Arc::clone(owner) })
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<Arc<str>, usize>> {
+    /// Something of an owner that is about to be made; `None` when the owner has ended
+    ///
+    /// One that somebody cleans up after is remembered until [`Running::watch`] says what there is.
+    pub fn make(self: &Arc<Self>, owner: &Arc<str>, cleaned_up: bool) -> Option<Making> {
+        let mut owners = self.owners();
+        if owners.closed || owners.by_name.get(owner).is_some_and(|life| life.ending > 0) {
+            return None;
+        }
+        let life = owners.life(owner);
+        life.making += 1;
+        life.watched |= cleaned_up;
+        Some(Making { running: Arc::clone(self), owner: Arc::clone(owner) })
+    }
+
+    /// Ends an owner: from now on nothing is made for it
+    pub fn end(self: &Arc<Self>, owner: &Arc<str>) -> Ending {
+        self.owners().life(owner).ending += 1;
+        Ending { running: Arc::clone(self), owner: Arc::clone(owner) }
+    }
+
+    /// Ends every owner for good
+    pub fn close(&self) {
+        self.owners().closed = true;
+    }
+
+    /// Remembers these owners also while nothing of them runs, and no others
+    pub fn watch(&self, names: &BTreeSet<Arc<str>>) {
+        let mut owners = self.owners();
+        for name in names {
+            owners.life(name).watched = true;
+        }
+        owners.by_name.retain(|name, life| {
+            life.watched = names.contains(name);
+            life.is_worth_keeping()
+        });
+    }
+
+    /// How long no request of a watched owner has run; nothing while one runs
+    pub fn quiet(&self, owner: &str) -> Duration {
+        let owners = self.owners();
+        let life = owners.by_name.get(owner).filter(|life| life.running == 0);
+        life.map_or(Duration::ZERO, |life| life.quiet.elapsed())
+    }
+
+    /// Whether anything is known of an owner
+    pub fn knows(&self, owner: &str) -> bool {
+        self.owners().by_name.contains_key(owner)
+    }
+
+    fn owners(&self) -> MutexGuard<'_, Owners> {
         // Nothing panics while it is held, and a count is whole at any time.
-        self.by_owner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Owners {
+    fn life(&mut self, owner: &Arc<str>) -> &mut Life {
+        let new = || Life { running: 0, making: 0, ending: 0, watched: false, quiet: Instant::now() };
+        self.by_name.entry(Arc::clone(owner)).or_insert_with(new)
+    }
+
+    /// One less of something
+    fn less(&mut self, owner: &str, of: fn(&mut Life) -> &mut usize) {
+        let Some(life) = self.by_name.get_mut(owner) else { return };
+        let count = of(life);
+        *count = count.saturating_sub(1);
+        if !life.is_worth_keeping() {
+            self.by_name.remove(owner);
+        }
+    }
+}
+
+impl Life {
+    fn is_worth_keeping(&self) -> bool {
+        self.watched || self.running + self.making + self.ending > 0
+    }
+}
+
+impl Ending {
+    /// Waits until nothing is being made that was begun before
+    pub async fn settled(&self) {
+        loop {
+            // Made before the look, so that no wake-up between the two is missed.
+            let woken = self.running.made.notified();
+            if self.running.owners().by_name.get(&self.owner).is_none_or(|life| life.making == 0) {
+                return;
+            }
+            woken.await;
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut by_owner = self.running.counts();
-        match by_owner.get_mut(&self.owner) {
-            Some(running) if *running > 1 => *running -= 1,
-            _ => drop(by_owner.remove(&self.owner)),
+        let mut owners = self.running.owners();
+        if let Some(life) = owners.by_name.get_mut(&self.owner) {
+            life.quiet = Instant::now();
         }
+        owners.less(&self.owner, |life| &mut life.running);
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        self.running.owners().less(&self.owner, |life| &mut life.making);
+        self.running.made.notify_waiters();
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.running.owners().less(&self.owner, |life| &mut life.ending);
     }
 }
 
@@ -79,8 +219,42 @@ mod tests {
             let owner = number.to_string().into();
             let _both = (running.enter(&owner).unwrap(), running.enter(&owner).unwrap());
             assert!(running.enter(&owner).is_none());
-            assert_eq!(running.counts().len(), 1);
+            assert_eq!(running.owners().by_name.len(), 1);
         }
-        assert!(running.counts().is_empty());
+        assert!(running.owners().by_name.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_ended_owner_makes_nothing_and_what_it_was_making_is_waited_for() {
+        let running = Arc::new(Running::new(2));
+        let (one, other): (Arc<str>, Arc<str>) = ("one".into(), "other".into());
+        let making = running.make(&one, false).unwrap();
+        let ending = running.end(&one);
+        assert!(running.make(&one, false).is_none() && running.make(&other, false).is_some());
+        assert!(tokio::time::timeout(Duration::from_millis(20), ending.settled()).await.is_err());
+        let (settled, ()) = tokio::join!(tokio::time::timeout(Duration::from_secs(5), ending.settled()), async {
+            tokio::task::yield_now().await;
+            drop(making);
+        });
+        settled.expect("the end of what was being made wakes who waits for it");
+        drop(ending);
+        assert!(running.make(&one, false).is_some(), "what is cleaned may begin anew");
+        running.close();
+        assert!(running.make(&one, false).is_none());
+    }
+
+    #[test]
+    fn a_running_request_is_life_and_only_a_watched_owner_is_remembered() {
+        let running = Arc::new(Running::new(2));
+        let (one, other): (Arc<str>, Arc<str>) = ("one".into(), "other".into());
+        let place = running.enter(&one).unwrap();
+        running.watch(&[Arc::clone(&one), Arc::clone(&other)].into());
+        std::thread::sleep(Duration::from_millis(5));
+        assert_eq!(running.quiet("one"), Duration::ZERO);
+        assert!(running.quiet("other") >= Duration::from_millis(5));
+        drop(place);
+        assert!(running.knows("one"));
+        running.watch(&BTreeSet::new());
+        assert!(running.owners().by_name.is_empty());
     }
 }

@@ -5,25 +5,29 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::UnixListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::audit::Audit;
+use crate::audit::cleanup::Why;
 use crate::audit::file::AuditFile;
 use crate::config::{Config, DEFAULT_PATH, Listener, PolicyRef};
 use crate::engine::Engine;
 use crate::exchange::{Gate, Ours, OwnIds, OwnSocket, Pins, Room, unseen};
 use crate::owner::Owner;
 use crate::quota::turn::Turns;
+use crate::reap::clean::Cleaned;
+use crate::reap::{Reaper, Site};
 use crate::running::Running;
 use crate::server::policies::{LOOK, Policies, PolicyError};
+use crate::server::signals::{Signals, Told};
 use crate::server::socket::{Claim, SocketError};
 
 pub(crate) mod connection;
 mod descriptors;
 pub mod policies;
+pub mod signals;
 pub mod socket;
 
 /// Why sockwarden does not serve
@@ -55,9 +59,27 @@ pub struct Server {
     policies: Policies,
     sockets: Vec<(UnixListener, Option<Claim>)>,
     audit: Arc<Audit>,
-    hangups: Signal,
-    terminations: Signal,
-    interrupts: Signal,
+}
+
+/// What is served until when
+#[derive(Debug)]
+pub enum Role {
+    /// A service, until it is told to end; its policies are loaded again when they change
+    Service(Signals),
+    /// One command, until it has ended; it keeps the policies that it began with
+    Command {
+        /// Whether the images that it built are removed, too
+        images: bool,
+    },
+}
+
+/// What becomes of what was made, where that ends with sockwarden
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// It is removed
+    Goes,
+    /// It stays where it is
+    Stays,
 }
 
 impl Server {
@@ -78,10 +100,8 @@ impl Server {
         let file = AuditFile::open(&audit.path, audit.rotation, audit.sync)
             .map_err(|error| ServeError::Audit { path: audit.path.display().to_string(), error })?;
         let audit = Arc::new(Audit::new(file));
-        let [hangups, terminations, interrupts] =
-            [signal(SignalKind::hangup())?, signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
         let sockets = sockets(&config.listeners, inherited)?;
-        Ok(Self { config, policies, sockets, audit, hangups, terminations, interrupts })
+        Ok(Self { config, policies, sockets, audit })
     }
 
     /// The sockets that are served, in words
@@ -96,9 +116,23 @@ impl Server {
         self.config.listeners.iter().map(listener).collect::<Vec<_>>().join(", ")
     }
 
-    /// Serves until SIGTERM or SIGINT, then gives what runs its grace
-    pub async fn serve(self) {
-        let Self { config, mut policies, sockets, audit, mut hangups, mut terminations, mut interrupts } = self;
+    /// The record
+    pub fn audit(&self) -> &Arc<Audit> {
+        &self.audit
+    }
+
+    /// Serves until `done`, or until its role says so; then gives what runs its grace, and cleans up meanwhile
+    ///
+    /// What was cleaned up is returned, or nothing when there was no time to finish.
+    pub async fn serve(self, mut role: Role, done: impl Future<Output = Rest>) -> Option<Cleaned> {
+        let Self { config, mut policies, sockets, audit } = self;
+        let why = match role {
+            Role::Service(_) => Why::SockwardenEnds,
+            Role::Command { images } => {
+                policies.end_with_sockwarden(images);
+                Why::CommandEnded
+            }
+        };
         let limits = &config.limits;
         let engine = Arc::new(Engine::new(config.engine.clone(), limits.engine_connect, limits.engine_answer));
         let (ending, ended) = watch::channel(false);
@@ -111,13 +145,19 @@ impl Server {
         let pins = Arc::new(Pins::new(config.pins.clone()));
         let own = Arc::new(OwnIds::default());
         tell_of_sight(&config, &policies);
-        let mut claims = Vec::new();
+        let (mut claims, mut sites) = (Vec::new(), Vec::new());
         for (index, (listener, (socket, claim))) in config.listeners.iter().zip(sockets).enumerate() {
             claims.extend(claim);
             let Some(policy) = policies.subscribe(index) else { continue };
+            let owner = Owner::new(&listener.owner);
+            sites.push(Site {
+                listener: listener.name.as_str().into(),
+                owner: Some(Arc::clone(owner.name())),
+                policy: policy.clone(),
+            });
             let gate = Arc::new(Gate {
                 name: listener.name.as_str().into(),
-                owner: Owner::new(&listener.owner),
+                owner,
                 policy,
                 engine: Arc::clone(&engine),
                 audit: Arc::clone(&audit),
@@ -134,36 +174,73 @@ impl Server {
             let own = Arc::new(Semaphore::new(limits.connections_per_listener));
             connections.spawn(accept(gate, socket, [Arc::clone(&all), own], ended.clone(), connections.clone()));
         }
-        let sweeping = tokio::spawn(sweep(pins, Arc::clone(&engine)));
+        let notice = Arc::new(Notify::new());
+        let reaper = Reaper::new(Arc::clone(&engine), audit, running, sites, Arc::clone(&notice));
+        let reaper = Arc::new(reaper);
+        let reaping = tokio::spawn(Arc::clone(&reaper).run(ended));
+        let sweeping = tokio::spawn(sweep(Arc::clone(&pins), Arc::clone(&engine), notice));
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        tokio::pin!(done);
+        let rest = loop {
+            let told = async {
+                match &mut role {
+                    Role::Service(signals) => signals.next().await,
+                    Role::Command { .. } => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                _ = terminations.recv() => break,
-                _ = interrupts.recv() => break,
-                _ = hangups.recv() => reload(&mut policies),
-                _ = look.tick() => if policies.changed() { reload(&mut policies) },
+                rest = &mut done => break rest,
+                told = told => match told {
+                    Told::Reload => reload(&mut policies),
+                    Told::End => break Rest::Goes,
+                },
+                _ = look.tick(), if why == Why::SockwardenEnds => if policies.changed() { reload(&mut policies) },
             }
-        }
+        };
         tracing::info!(grace = ?limits.grace, "ending");
         sweeping.abort();
         drop(claims);
         ending.send_replace(true);
         connections.close();
         tunnels.close();
-        let finished = async { tokio::join!(connections.wait(), tunnels.wait()) };
+        let mut cleaned = None;
+        let finished = async {
+            let cleaning = async {
+                let _ = reaping.await;
+                cleaned = Some(match rest {
+                    Rest::Goes => reaper.finish(why).await,
+                    Rest::Stays => Cleaned::default(),
+                });
+            };
+            match why {
+                // Whatever of a command still talks has nothing any more to talk of.
+                Why::CommandEnded => cleaning.await,
+                _ => drop(tokio::join!(connections.wait(), tunnels.wait(), cleaning)),
+            }
+        };
         if timeout(limits.grace, finished).await.is_err() {
-            tracing::warn!(connections = connections.len(), tunnels = tunnels.len(), "cut off after the grace period");
+            let unfinished = cleaned.is_none();
+            let (connections, tunnels) = (connections.len(), tunnels.len());
+            tracing::warn!(connections, tunnels, unfinished, "cut off after the grace period");
         }
+        if cleaned.as_ref().is_some_and(|cleaned| !cleaned.removed.is_empty()) {
+            // What they were made for is gone; what is not taken away now is at the next start.
+            let _ = timeout(SWEEP, pins.sweep(&engine)).await;
+        }
+        cleaned
     }
 }
 
-/// Takes pins away soon after their containers
-async fn sweep(pins: Arc<Pins>, engine: Arc<Engine>) {
+/// Takes pins away soon after their containers, at once after a cleaning
+async fn sweep(pins: Arc<Pins>, engine: Arc<Engine>, cleaned: Arc<Notify>) {
     let mut turn = interval(SWEEP);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        turn.tick().await;
+        tokio::select! {
+            _ = turn.tick() => {}
+            () = cleaned.notified() => {}
+        }
         if let Err(error) = pins.sweep(&engine).await {
             tracing::warn!(%error, root = %pins.root().display(), "pins are not swept");
         }

@@ -109,6 +109,21 @@ impl Operation {
         }
     }
 
+    /// Whether there is something afterwards that was not there before and stays
+    pub fn makes(&self) -> bool {
+        matches!(
+            self,
+            Self::ContainerCreate(_)
+                | Self::NetworkCreate(_)
+                | Self::VolumeCreate(_)
+                | Self::ExecCreate(_)
+                | Self::BuildClassic(_)
+                | Self::ImageCommit(_)
+                | Self::ImageImport(_)
+                | Self::ImageLoad(_)
+        )
+    }
+
     /// Whether the engine may be asked to leave HTTP for a raw stream
     ///
     /// A detached exec is answered in plain HTTP even when asked to upgrade (20.10 to 28.5).

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use crate::config::{Config, Flags};
 use crate::log;
-use crate::server::Server;
+use crate::server::signals::Signals;
 use crate::server::socket::inherited;
+use crate::server::{Role, Server};
 
 /// Arguments of `serve`; each beats the configuration file
 #[derive(Debug, clap::Args)]
@@ -53,9 +54,10 @@ fn serve(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let _log = log::init(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        let signals = Signals::of_service()?;
         let server = Server::open(config, inherited)?;
         ready(&server);
-        server.serve().await;
+        server.serve(Role::Service(signals), std::future::pending()).await;
         Ok(())
     })
 }

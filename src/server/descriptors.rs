@@ -8,7 +8,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// As many connections as there are files for, at most `wanted`
 pub fn connections(wanted: usize) -> usize {
-    if let Err(error) = raise_limit() {
+    // Commands that we start inherit it, and some of them rely on a low one.
+    if enough_for(getrlimit(Resource::Nofile).current) < wanted
+        && let Err(error) = raise_limit()
+    {
         tracing::warn!(%error, "the limit of open files stays as it is");
     }
     let files = getrlimit(Resource::Nofile).current;

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::config::PolicyRef;
 use crate::policy::Policy;
+use crate::policy::cleaning::CleanUp;
 use crate::policy::compile::compile;
 use crate::policy::report::Report;
 use crate::policy::shipped;
@@ -78,6 +79,17 @@ impl Policies {
             slot.policy.send_replace(Arc::new(policy));
         }
         Ok(())
+    }
+
+    /// Has everything removed when sockwarden ends, and nothing before, whatever the policies say
+    pub fn end_with_sockwarden(&mut self, images: bool) {
+        for slot in &self.slots {
+            slot.policy.send_modify(|policy| {
+                let cleaning = &mut Arc::make_mut(policy).cleaning;
+                (cleaning.when, cleaning.lease) = (CleanUp::WhenSockwardenEnds, None);
+                cleaning.images |= images;
+            });
+        }
     }
 
     /// Whether any of them grants a path of the host
