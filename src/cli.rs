@@ -1,7 +1,9 @@
 //! The command line: arguments to subcommands, errors to exit codes; the only code that prints.
 
 mod check;
+mod clean;
 mod coverage;
+mod run;
 mod serve;
 
 use std::path::PathBuf;
@@ -21,6 +23,10 @@ struct Arguments {
 enum Command {
     /// Serve the engine's API through a policy, in the foreground
     Serve(serve::Arguments),
+    /// Run a command with a Docker of its own, and leave nothing behind
+    Run(run::Arguments),
+    /// Remove what an owner has on the engine
+    Clean(clean::Arguments),
     /// Check policy files, and run their tests, without serving
     Check {
         /// Policy files, or names of shipped policies
@@ -39,7 +45,14 @@ enum Command {
 pub fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Run(arguments) => run::run(arguments),
+        Command::Clean(arguments) => clean::run(arguments),
         Command::Check { files } => check::run(&files),
         Command::Coverage { policy } => coverage::run(&policy),
     }
+}
+
+/// A number of things, in words
+fn plural(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }

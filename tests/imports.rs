@@ -18,11 +18,15 @@ use std::path::{Path, PathBuf};
 /// Module and what it may import
 const TABLE: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["config", "log", "policy", "server"]),
+    ("cli", &["audit", "config", "log", "policy", "reap", "server"]),
     (
         "server",
-        &["answer", "audit", "caller", "config", "engine", "exchange", "hangup", "owner", "policy", "quota", "running"],
+        &[
+            "answer", "audit", "caller", "config", "engine", "exchange", "hangup", "owner", "policy", "quota", "reap",
+            "running",
+        ],
     ),
+    ("reap", &["audit", "config", "engine", "owner", "policy", "running"]),
     (
         "exchange",
         &[
@@ -44,7 +48,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("policy", &["api"]),
     ("api", &[]),
     ("hangup", &[]),
-    ("owner", &[]),
+    ("owner", &["policy"]),
     ("quota", &[]),
     ("running", &[]),
 ];

@@ -1,0 +1,116 @@
+//! A directory of our own for one command: its name is the owner's, the socket is in it, and a lock in it tells whether we
+//! live.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
+
+/// The place of a command; gone when dropped
+#[derive(Debug)]
+pub struct Place {
+    path: PathBuf,
+    owner: String,
+    _lock: OwnedFd,
+}
+
+/// The place of a command whose `sockwarden run` is dead; it stays until it is forgotten
+#[derive(Debug)]
+pub struct Dead {
+    path: PathBuf,
+    owner: String,
+    _lock: OwnedFd,
+}
+
+impl Place {
+    /// Makes one that nobody else can enter
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub fn make() -> io::Result<Self> {
+        let mut random = [0; 8];
+        File::open("/dev/urandom")?.read_exact(&mut random)?;
+        let owner = format!("{OWNER}{:016x}", u64::from_ne_bytes(random));
+        let path = root().join(format!("{DIRECTORY}{owner}"));
+        DirBuilder::new().mode(0o700).create(&path)?;
+        match lock(&path) {
+            Ok(lock) => Ok(Self { path, owner, _lock: lock }),
+            Err(error) => {
+                remove(&path);
+                Err(error)
+            }
+        }
+    }
+
+    /// Where the socket is
+    pub fn socket(&self) -> PathBuf {
+        self.path.join("docker.sock")
+    }
+
+    /// Owner of what is made
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        remove(&self.path);
+    }
+}
+
+impl Dead {
+    /// Owner of what was made
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// Removes the place: nothing is left that it could tell of
+    pub fn forget(self) {
+        remove(&self.path);
+    }
+}
+
+/// Places of ours that nobody holds any more
+pub fn dead() -> Vec<Dead> {
+    let us = rustix::process::geteuid().as_raw();
+    let entries = fs::read_dir(root()).into_iter().flatten().flatten();
+    let dead = entries.filter_map(|entry| {
+        let path = entry.path();
+        let owner = path.file_name()?.to_str()?.strip_prefix(DIRECTORY)?.to_owned();
+        let is = fs::symlink_metadata(&path).ok()?;
+        // Anybody can make names here.
+        let ours = is.is_dir() && is.uid() == us && is.mode() & 0o077 == 0;
+        let id = owner.strip_prefix(OWNER)?;
+        let named = id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let lock = (ours && named).then(|| lock(&path).ok()).flatten()?;
+        Some(Dead { path, owner, _lock: lock })
+    });
+    dead.collect()
+}
+
+/// Holds a place; fails when somebody does
+fn lock(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(CWD, path.join("lock"), flags, Mode::RUSR | Mode::WUSR)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(file)
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_dir_all(path) {
+        tracing::warn!(path = %path.display(), %error, "cannot remove");
+    }
+}
+
+/// Where places are made: a socket's path must be short, so not where `TMPDIR` says
+fn root() -> PathBuf {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    runtime.filter(|path| path.is_absolute() && path.is_dir()).unwrap_or_else(|| "/tmp".into())
+}
+
+const DIRECTORY: &str = "sockwarden-";
+const OWNER: &str = "run-";
