@@ -56,7 +56,7 @@ use crate::api::request::BodyKind;
 use crate::api::version::ApiVersion;
 use crate::audit::record::{ObjectLine, Opened, Outcome, ask_lines, change_lines, verdict_word};
 use crate::audit::{Audit, Recorded, new_id};
-use crate::caller::Caller;
+use crate::caller::{Caller, CallerMount};
 use crate::config::Limits;
 use crate::engine::{Engine, EngineError, Link};
 use crate::owner::Owner;
@@ -95,6 +95,8 @@ pub struct Gate {
     pub ours: Arc<Ours>,
     /// Its socket, which its callers' containers get in the place of the engine's
     pub socket: OwnSocket,
+    /// What its callers may give to their containers, where they run in none themselves
+    pub gives: Arc<[CallerMount]>,
     /// Where host paths are pinned
     pub pins: Arc<Pins>,
     /// Ids that are known to be an owner's own, of all listeners

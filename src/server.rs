@@ -9,9 +9,11 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::task::TaskTracker;
 
+use crate::api::bind::HostPath;
 use crate::audit::Audit;
 use crate::audit::cleanup::Why;
 use crate::audit::file::AuditFile;
+use crate::caller::CallerMount;
 use crate::config::{Config, DEFAULT_PATH, Listener, PolicyRef};
 use crate::engine::Engine;
 use crate::exchange::{Gate, Ours, OwnIds, OwnSocket, Pins, Room, unseen};
@@ -70,6 +72,8 @@ pub enum Role {
     Command {
         /// Whether the images that it built are removed, too
         images: bool,
+        /// The directory that it may give to its containers: what it calls it, and what it really is
+        directory: Vec<(HostPath, HostPath)>,
     },
 }
 
@@ -126,13 +130,14 @@ impl Server {
     /// What was cleaned up is returned, or nothing when there was no time to finish.
     pub async fn serve(self, mut role: Role, done: impl Future<Output = Rest>) -> Option<Cleaned> {
         let Self { config, mut policies, sockets, audit } = self;
-        let why = match role {
-            Role::Service(_) => Why::SockwardenEnds,
-            Role::Command { images } => {
-                policies.end_with_sockwarden(images);
-                Why::CommandEnded
+        let (why, gives) = match &role {
+            Role::Service(_) => (Why::SockwardenEnds, Vec::new()),
+            Role::Command { images, directory } => {
+                policies.end_with_sockwarden(*images);
+                (Why::CommandEnded, directory.iter().map(given).collect())
             }
         };
+        let gives: Arc<[CallerMount]> = gives.into();
         let limits = &config.limits;
         let engine = Arc::new(Engine::new(config.engine.clone(), limits.engine_connect, limits.engine_answer));
         let (ending, ended) = watch::channel(false);
@@ -167,6 +172,7 @@ impl Server {
                 room: room.clone(),
                 ours: Arc::clone(&ours),
                 socket: OwnSocket { path: listener.path.clone(), host_path: listener.host_path.clone() },
+                gives: Arc::clone(&gives),
                 pins: Arc::clone(&pins),
                 own: Arc::clone(&own),
                 tunnels: tunnels.clone(),
@@ -230,6 +236,12 @@ impl Server {
         }
         cleaned
     }
+}
+
+/// A directory of a process on the host, as if it were mounted under the name that the process has for it
+fn given((name, real): &(HostPath, HostPath)) -> CallerMount {
+    let (destination, source) = (name.clone(), Some(real.clone()));
+    CallerMount { destination, source, volume: None, subpath: String::new(), writable: true }
 }
 
 /// Takes pins away soon after their containers, at once after a cleaning

@@ -18,12 +18,12 @@ use std::path::{Path, PathBuf};
 /// Module and what it may import
 const TABLE: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["audit", "config", "log", "policy", "reap", "server"]),
+    ("cli", &["api", "audit", "config", "log", "policy", "reap", "server"]),
     (
         "server",
         &[
-            "answer", "audit", "caller", "config", "engine", "exchange", "hangup", "owner", "policy", "quota", "reap",
-            "running",
+            "answer", "api", "audit", "caller", "config", "engine", "exchange", "hangup", "owner", "policy", "quota",
+            "reap", "running",
         ],
     ),
     ("reap", &["audit", "config", "engine", "owner", "policy", "running"]),

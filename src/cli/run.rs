@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::level_filters::LevelFilter;
 
+use crate::api::bind::HostPath;
 use crate::audit::tally::Summary;
 use crate::cli::plural;
 use crate::cli::run::passing::Passing;
@@ -81,6 +82,7 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
         (listener.name, listener.owner) = (LISTENER.to_owned(), place.owner().to_owned());
     }
     let _log = log::init(&config.log)?;
+    let directory = working_directory();
     let record = config.audit.path.display().to_string();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
@@ -91,7 +93,7 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
         let audit = Arc::clone(server.audit());
         let (over, done) = oneshot::channel();
         let until = async { done.await.unwrap_or(Rest::Goes) };
-        let serving = tokio::spawn(server.serve(Role::Command { images: remove_images }, until));
+        let serving = tokio::spawn(server.serve(Role::Command { images: remove_images, directory }, until));
         let status = match start(&command, &place) {
             Ok(child) => passing.until_end_of(child).await,
             Err(error) => Err(error),
@@ -115,6 +117,17 @@ struct Ended {
     rest: Rest,
     cleaned: Option<Cleaned>,
     summary: Summary,
+}
+
+/// The working directory by its real name and by the shell's, which may lead there through links; never the root
+fn working_directory() -> Vec<(HostPath, HostPath)> {
+    let host_path = |path: &Path| path.to_str().and_then(HostPath::parse);
+    let Ok(real) = std::env::current_dir().and_then(std::fs::canonicalize) else { return Vec::new() };
+    let Some(path) = host_path(&real).filter(|path| path.as_str() != "/") else { return Vec::new() };
+    let shown = std::env::var_os("PWD").map(PathBuf::from);
+    let shown = shown.filter(|shown| *shown != real && std::fs::canonicalize(shown).is_ok_and(|shown| shown == real));
+    let names = [Some(path.clone()), shown.as_deref().and_then(host_path)];
+    names.into_iter().flatten().map(|name| (name, path.clone())).collect()
 }
 
 fn start(command: &[OsString], place: &Place) -> io::Result<Child> {

@@ -112,6 +112,7 @@ fn gate(place: &Path, policy: &Arc<Policy>) -> std::io::Result<Gate> {
         limits,
         ours: Arc::new(Ours::default()),
         socket: crate::exchange::OwnSocket::default(),
+        gives: [].into(),
         pins: Arc::new(Pins::new(place.join("pins"))),
         own: Arc::default(),
         tunnels: tokio_util::task::TaskTracker::new(),

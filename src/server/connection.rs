@@ -20,7 +20,10 @@ use crate::hangup::Hangup;
 /// Serves a connection to its end, or until it is idle after `ending` turned true
 pub async fn serve(gate: Arc<Gate>, stream: UnixStream, mut ending: watch::Receiver<bool>) {
     let (who, hangup) = match (Caller::of(&stream), Hangup::of(&stream)) {
-        (Ok(caller), Ok(hangup)) => (Arc::new(Who { caller, owner: gate.owner.clone() }), hangup),
+        (Ok(mut caller), Ok(hangup)) => {
+            caller.mounts = gate.gives.to_vec();
+            (Arc::new(Who { caller, owner: gate.owner.clone() }), hangup)
+        }
         (Err(error), _) | (_, Err(error)) => {
             tracing::warn!(%error, "a connection could not be identified and was closed");
             return;
