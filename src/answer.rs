@@ -115,6 +115,9 @@ pub enum Refused {
         /// In bytes
         limit: usize,
     },
+    /// The cgroup that the policy wants for each owner could not be made
+    #[error("the policy wants a cgroup for each owner (`cgroup` in `[quota]`), and this one's fails: {0}")]
+    NoCgroup(String),
     /// The archive could not be understood
     #[error("the archive is refused: {0}")]
     Archive(String),
@@ -160,7 +163,9 @@ impl Refused {
             Self::Http2 => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::TooSlow(_) | Self::HeadTooSlow(_) => StatusCode::REQUEST_TIMEOUT,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Unrecorded | Self::Unpinned(_) | Self::NoRoom | Self::NoTurn(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unrecorded | Self::Unpinned(_) | Self::NoRoom | Self::NoTurn(_) | Self::NoCgroup(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Engine(EngineError::Slow(_)) => StatusCode::GATEWAY_TIMEOUT,
             Self::Engine(_) => StatusCode::BAD_GATEWAY,
         }

@@ -5,6 +5,7 @@
 
 mod asked;
 mod body;
+mod cgroups;
 mod edit;
 mod facts;
 mod given;
@@ -37,6 +38,7 @@ use tokio_util::task::TaskTracker;
 use self::asked::{ASKED_LABEL, Asked};
 pub use self::body::Room;
 use self::body::Whole;
+pub use self::cgroups::Cgroups;
 use self::facts::Found;
 pub use self::given::OwnSocket;
 use self::given::{Plan, Sockets};
@@ -89,6 +91,8 @@ pub struct Gate {
     pub running: Arc<Running>,
     /// Whose turn it is to count and to make, of all listeners
     pub turns: Arc<Turns>,
+    /// Cgroups of owners
+    pub cgroups: Arc<Cgroups>,
     /// Room for large bodies, of all listeners
     pub room: Room,
     /// What no mount may give away
@@ -243,11 +247,11 @@ impl Exchange {
             found.facts.stamp.insert(ASKED_LABEL.to_owned(), kept);
         }
         let mut turn = None;
-        if found.missing.is_none() && !self.policy.quota.is_empty() && self.policy.mode != Mode::Record {
+        if found.missing.is_none() && quotas::concern(&self.policy, &operation) {
             if let Some(verdict) = refused(&self.policy, &operation, &found.facts) {
                 return Err(self.deny(verdict, None));
             }
-            turn = quotas::gather(&gate, &self.policy, &operation, &self.who.owner, &mut found).await?;
+            turn = quotas::gather(&gate, &self.policy.quota, &operation, &self.who.owner, &mut found).await?;
         }
 
         let cleaned_up = self.policy.cleaning.is_on();

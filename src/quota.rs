@@ -2,4 +2,5 @@
 //!
 //! Knows nothing of policies and engines: it is told whose turn it is, and what a cgroup is to carry.
 
+pub mod cgroup;
 pub mod turn;

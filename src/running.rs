@@ -127,6 +127,11 @@ impl Running {
         self.owners().by_name.contains_key(owner)
     }
 
+    /// Whether a request of such an owner runs
+    pub fn any(&self, owner: impl Fn(&str) -> bool) -> bool {
+        self.owners().by_name.iter().any(|(name, life)| life.running > 0 && owner(name))
+    }
+
     fn owners(&self) -> MutexGuard<'_, Owners> {
         // Nothing panics while it is held, and a count is whole at any time.
         self.owners.lock().unwrap_or_else(PoisonError::into_inner)
@@ -210,6 +215,16 @@ mod tests {
         assert!(running.enter(&one).is_none());
         drop((second, third, others));
         assert!(running.enter(&one).is_some());
+    }
+
+    #[test]
+    fn an_owner_is_seen_while_a_request_of_it_runs() {
+        let running = Arc::new(Running::new(2));
+        let place = running.enter(&"one".into()).unwrap();
+        assert!(running.any(|name| name == "one"));
+        assert!(!running.any(|name| name == "other"));
+        drop(place);
+        assert!(!running.any(|name| name == "one"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::audit::file::AuditFile;
 use crate::caller::CallerMount;
 use crate::config::{Config, DEFAULT_PATH, Listener, PolicyRef};
 use crate::engine::Engine;
-use crate::exchange::{Gate, Ours, OwnIds, OwnSocket, Pins, Room, unseen};
+use crate::exchange::{Cgroups, Gate, Ours, OwnIds, OwnSocket, Pins, Room, unseen};
 use crate::owner::Owner;
 use crate::quota::turn::Turns;
 use crate::reap::clean::Cleaned;
@@ -145,6 +145,7 @@ impl Server {
         let all = Arc::new(Semaphore::new(limits.connections));
         let running = Arc::new(Running::new(limits.requests_per_owner));
         let turns = Arc::new(Turns::default());
+        let cgroups = Arc::new(Cgroups::new(config.engine.clone()));
         let room = Room::new(limits);
         let ours = Arc::new(ours(&config));
         let pins = Arc::new(Pins::new(config.pins.clone()));
@@ -169,6 +170,7 @@ impl Server {
                 limits: limits.clone(),
                 running: Arc::clone(&running),
                 turns: Arc::clone(&turns),
+                cgroups: Arc::clone(&cgroups),
                 room: room.clone(),
                 ours: Arc::clone(&ours),
                 socket: OwnSocket { path: listener.path.clone(), host_path: listener.host_path.clone() },
@@ -181,6 +183,9 @@ impl Server {
             connections.spawn(accept(gate, socket, [Arc::clone(&all), own], ended.clone(), connections.clone()));
         }
         let notice = Arc::new(Notify::new());
+        let wanted = policies.want_cgroups();
+        let cgroups = sweep_cgroups(cgroups, wanted, Arc::clone(&engine), turns, Arc::clone(&running));
+        let sweeping_cgroups = tokio::spawn(cgroups);
         let reaper = Reaper::new(Arc::clone(&engine), audit, running, sites, Arc::clone(&notice));
         let reaper = Arc::new(reaper);
         let reaping = tokio::spawn(Arc::clone(&reaper).run(ended));
@@ -206,6 +211,7 @@ impl Server {
         };
         tracing::info!(grace = ?limits.grace, "ending");
         sweeping.abort();
+        sweeping_cgroups.abort();
         drop(claims);
         ending.send_replace(true);
         connections.close();
@@ -259,7 +265,29 @@ async fn sweep(pins: Arc<Pins>, engine: Arc<Engine>, cleaned: Arc<Notify>) {
     }
 }
 
-/// How long a pin may outlive its container
+/// Takes cgroups away soon after their owners' last containers; `wanted` says at once whether they can be made
+async fn sweep_cgroups(
+    cgroups: Arc<Cgroups>,
+    wanted: bool,
+    engine: Arc<Engine>,
+    turns: Arc<Turns>,
+    running: Arc<Running>,
+) {
+    let mut turn = interval(SWEEP);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turn.tick().await;
+        // What a crash left behind is seen only once it is known where to look.
+        if wanted && let Err(error) = cgroups.ground(&engine).await {
+            tracing::warn!(%error, "it is not known yet whether owners can have cgroups");
+        }
+        if let Err(error) = cgroups.sweep(&engine, &turns, &running).await {
+            tracing::warn!(%error, "cgroups are not swept");
+        }
+    }
+}
+
+/// How long a pin or a cgroup may outlive its container
 const SWEEP: Duration = Duration::from_secs(5);
 
 fn sockets(

@@ -19,6 +19,7 @@ mod engines {
     pub mod job;
     pub mod load;
     pub mod pins;
+    pub mod quota;
     pub mod references;
     pub mod run;
     pub mod setting;
@@ -29,6 +30,16 @@ mod engines {
 #[test]
 fn a_ci_job_runs_with_a_client_that_knows_nothing_of_it() {
     engines::setting::on_each_engine(engines::bollard_job::run);
+}
+
+#[test]
+fn a_quota_counts_what_the_engine_has() {
+    engines::setting::on_each_engine(engines::quota::admission);
+}
+
+#[test]
+fn a_cgroup_carries_the_sum_of_its_owners_containers() {
+    engines::setting::on_each_engine(engines::quota::cgroup);
 }
 
 #[test]

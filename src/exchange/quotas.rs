@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use hyper::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -16,35 +17,64 @@ use crate::engine::{Engine, EngineError, Question};
 use crate::exchange::Gate;
 use crate::exchange::facts::Found;
 use crate::owner::Owner;
-use crate::policy::Policy;
 use crate::policy::ask::Object;
+use crate::policy::judge::Pin;
 use crate::policy::modify::OWNER_LABEL;
 use crate::policy::quota::{Counted, Quota, Resource, Usage, labelled, limits};
 use crate::policy::references::{Reference, Referent, references};
+use crate::policy::{Mode, Policy};
 use crate::quota::turn::Turn;
+
+/// Whether a quota has anything to do with an operation
+pub fn concern(policy: &Policy, operation: &Operation) -> bool {
+    let quota = &policy.quota;
+    policy.mode != Mode::Record
+        && !quota.is_empty()
+        && (counted(quota, operation) || quota.cgroup.is_some() && starts(operation))
+}
 
 /// Counts what the policy has a quota for; the turn is to be kept until the engine has answered
 ///
 /// # Errors
-/// When the engine cannot be asked, or the turn does not come.
+/// When the engine cannot be asked, when the turn does not come, or when the owner's cgroup cannot be made.
 pub async fn gather(
     gate: &Gate,
-    policy: &Policy,
+    quota: &Quota,
     operation: &Operation,
     owner: &Owner,
     found: &mut Found,
 ) -> Result<Option<Turn>, Refused> {
-    let quota = &policy.quota;
-    let makes_container = matches!(operation, Operation::ContainerCreate(_)) && !quota.is_empty();
-    if !makes_container && quota.counts(operation, false).is_empty() {
-        return Ok(None);
-    }
     let patience = gate.limits.engine_answer;
     let turn = gate.turns.take(&owner.tag().into(), patience).await.ok_or(Refused::NoTurn(patience))?;
+    if quota.cgroup.is_some() && starts(operation) {
+        // Each time: it may be gone with its last container, or with the last boot.
+        found.facts.cgroup = gate.cgroups.make(&gate.engine, owner, quota).await?;
+    }
+    if !counted(quota, operation) {
+        return Ok(None);
+    }
     let counted = quota.counts(operation, found.facts.cgroup.is_some());
     let counting = Counting { engine: &gate.engine, owner, quota };
     found.facts.usage = Some(counting.usage(operation, &counted, found).await?);
     Ok(Some(turn))
+}
+
+/// Whether anything is counted; a container always, as its labels say for later what it counts as
+fn counted(quota: &Quota, operation: &Operation) -> bool {
+    matches!(operation, Operation::ContainerCreate(_)) || !quota.counts(operation, false).is_empty()
+}
+
+/// Whether containers of the owner start by it, now or later, or get other limits
+fn starts(operation: &Operation) -> bool {
+    use Operation as O;
+    matches!(
+        operation,
+        O::ContainerCreate(_)
+            | O::ContainerStart(_)
+            | O::ContainerRestart(_)
+            | O::ContainerUpdate(_)
+            | O::BuildClassic(_)
+    )
 }
 
 /// Somebody who counts for one operation
@@ -75,7 +105,7 @@ impl Counting<'_> {
             let own = volumes.into_iter().flatten().filter(|volume| self.owns(&volume.labels));
             let own: BTreeSet<String> = own.map(|volume| volume.name).collect();
             usage.used.insert(Resource::Volumes, count(own.iter()));
-            usage.new_volumes = self.new_volumes(operation, &own).await?;
+            usage.new_volumes = self.new_volumes(operation, &found.facts.pins, &own).await?;
         }
         if counted.iter().any(|resource| !matches!(resource, Resource::Networks | Resource::Volumes)) {
             let containers: Vec<Listed> = self.ask(Question::OwnedContainers(self.owner.name())).await?;
@@ -107,14 +137,25 @@ impl Counting<'_> {
     }
 
     /// Volumes that the operation names and that do not exist, in this very turn
-    async fn new_volumes(&self, operation: &Operation, own: &BTreeSet<String>) -> Result<BTreeSet<String>, Refused> {
+    async fn new_volumes(
+        &self,
+        operation: &Operation,
+        pins: &[Pin],
+        own: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, Refused> {
         let mut new = BTreeSet::new();
         for Reference { object, name, .. } in references(operation) {
-            if object != Referent::Object(Object::Volume) || own.contains(&name) || new.contains(&name) {
+            if object != Referent::Object(Object::Volume) {
                 continue;
             }
-            if self.engine.question(Question::Volume(&name)).await?.0.is_client_error() {
-                new.insert(name);
+            // As it is called on the engine.
+            let pin = pins.iter().find(|pin| pin.object == Object::Volume && pin.name == name);
+            let name = pin.map_or(&name, |pin| &pin.id);
+            if own.contains(name) || new.contains(name) {
+                continue;
+            }
+            if self.engine.question(Question::Volume(name)).await?.0 == StatusCode::NOT_FOUND {
+                new.insert(name.clone());
             }
         }
         Ok(new)
@@ -166,7 +207,7 @@ impl Counting<'_> {
     /// A container of a list may be gone by now
     async fn container_if_there(&self, id: &str) -> Result<Option<Inspected>, Refused> {
         let (status, body) = self.engine.question(Question::Container(id)).await?;
-        if status.as_u16() == 404 { Ok(None) } else { parse(status.is_success(), &body).map(Some) }
+        if status == StatusCode::NOT_FOUND { Ok(None) } else { parse(status.is_success(), &body).map(Some) }
     }
 
     async fn ask<T: DeserializeOwned>(&self, question: Question<'_>) -> Result<T, Refused> {

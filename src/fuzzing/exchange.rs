@@ -17,7 +17,7 @@ use crate::audit::Audit;
 use crate::audit::file::AuditFile;
 use crate::config::{Config, Flags};
 use crate::engine::Engine;
-use crate::exchange::{Gate, Ours, Pins, Room};
+use crate::exchange::{Cgroups, Gate, Ours, Pins, Room};
 use crate::owner::Owner;
 use crate::policy::compile::compile;
 use crate::policy::shipped;
@@ -104,9 +104,10 @@ fn gate(place: &Path, policy: &Arc<Policy>) -> std::io::Result<Gate> {
         name: "fuzz".into(),
         owner: Owner::new(fake::OWNER),
         policy,
-        engine: Arc::new(Engine::new(config.engine, limits.engine_connect, limits.engine_answer)),
+        engine: Arc::new(Engine::new(config.engine.clone(), limits.engine_connect, limits.engine_answer)),
         audit: Arc::new(Audit::new(AuditFile::open(&config.audit.path, config.audit.rotation, false)?)),
         turns: Arc::default(),
+        cgroups: Arc::new(Cgroups::new(config.engine)),
         running: Arc::new(Running::new(limits.requests_per_owner)),
         room: Room::new(&limits),
         limits,

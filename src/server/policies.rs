@@ -98,6 +98,11 @@ impl Policies {
         self.slots.iter().any(|slot| grants(&slot.policy.borrow()))
     }
 
+    /// Whether any of them wants a cgroup for each owner
+    pub fn want_cgroups(&self) -> bool {
+        self.slots.iter().any(|slot| slot.policy.borrow().quota.cgroup.is_some())
+    }
+
     /// Whether a file is no longer what it was when it was last loaded
     pub fn changed(&self) -> bool {
         self.look() != self.seen

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 pub struct Gate {
     child: Child,
     dir: TempDir,
+    arguments: Vec<String>,
 }
 
 impl Gate {
@@ -37,26 +38,58 @@ impl Gate {
         Self::with(dir, engine, &file)
     }
 
+    /// The same with a policy of one's own, where every caller is `owner`
+    pub fn with_owner(engine: &Path, policy: &str, owner: &str) -> Self {
+        let dir = TempDir::with_prefix("swt").unwrap();
+        std::fs::write(dir.path().join("policy.toml"), policy).unwrap();
+        let listener =
+            format!("[[listener]]\npath = \"./gate.sock\"\npolicy = \"./policy.toml\"\nowner = \"{owner}\"\n");
+        std::fs::write(dir.path().join("config.toml"), listener).unwrap();
+        Self::with_arguments(dir, engine, &[])
+    }
+
     fn with(dir: TempDir, engine: &Path, policy: &str) -> Self {
+        let socket = dir.path().join("gate.sock").display().to_string();
+        Self::with_arguments(dir, engine, &["--policy", policy, "--listen", &socket])
+    }
+
+    fn with_arguments(dir: TempDir, engine: &Path, arguments: &[&str]) -> Self {
+        let engine = format!("unix://{}", engine.display());
+        let arguments = ["--engine", &engine].iter().chain(arguments).map(|word| (*word).to_owned()).collect();
+        let child = Self::spawn(&dir, &arguments);
+        Self { child, dir, arguments }
+    }
+
+    fn spawn(dir: &TempDir, arguments: &Vec<String>) -> Child {
+        let log = dir.path().join("log");
         let mut child = Command::new(env!("CARGO_BIN_EXE_sockwarden"))
             .arg("serve")
-            .args(["--engine", &format!("unix://{}", engine.display()), "--policy", policy])
-            .arg("--listen")
-            .arg(dir.path().join("gate.sock"))
+            .args(arguments)
             .arg("--audit")
             .arg(dir.path().join("audit.jsonl"))
             .arg("--config")
             .arg(dir.path().join("config.toml"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(dir.path().join("log")).unwrap())
+            .stderr(std::fs::File::create(&log).unwrap())
             .spawn()
             .unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        let gate = Self { child, dir };
-        assert!(ready.contains("ready"), "sockwarden is not ready: {ready} {}", gate.log());
-        gate
+        let said = std::fs::read_to_string(log).unwrap_or_default();
+        assert!(ready.contains("ready"), "sockwarden is not ready: {ready} {said}");
+        child
+    }
+
+    /// Ends it with SIGKILL
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it once more, after [`Gate::kill`]
+    pub fn again(&mut self) {
+        self.child = Self::spawn(&self.dir, &self.arguments);
     }
 
     /// The socket it serves
@@ -67,10 +100,6 @@ impl Gate {
     /// Everything on record so far
     pub fn record(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("audit.jsonl")).unwrap_or_default()
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 }
 
