@@ -5,6 +5,7 @@ use sockwarden::policy::Fact;
 use sockwarden::policy::ask::Flag;
 use sockwarden::policy::check::check;
 use sockwarden::policy::group::GROUPS;
+use sockwarden::policy::quota::Resource;
 use sockwarden::policy::shipped;
 
 /// The report of a file whose text begins after the first newline
@@ -463,6 +464,88 @@ error[P016]: this request is not understood
 }
 
 #[test]
+fn quotas_that_cannot_be_used_are_shown() {
+    let report = report(
+        r##"
+memory = "1GiB"
+[quota]
+containers = 2.5
+networks = -1
+volumes = 0
+memory = "4 gigs"
+cpus = 0
+pids = 0
+port = 3
+cgroup = 1
+"##,
+    );
+    insta::assert_snapshot!(report, @r##"
+error[P002]: the file has no key `memory`
+ --> policy.toml:1:1
+  |
+1 | memory = "1GiB"
+  | ^^^^^^ unknown key
+  |
+  = help: `memory` stands in `[limits]`
+
+error[P013]: this amount cannot be used
+ --> policy.toml:3:14
+  |
+3 | containers = 2.5
+  |              ^^^ write a whole number such as 1024
+
+error[P013]: this amount cannot be used
+ --> policy.toml:4:12
+  |
+4 | networks = -1
+  |            ^^ it must not be below zero; leave the key out for no limit
+
+error[P013]: this amount cannot be used
+ --> policy.toml:6:10
+  |
+6 | memory = "4 gigs"
+  |          ^^^^^^^^ `gigs` is no unit; use KiB, MiB, GiB or TiB
+
+error[P013]: this amount cannot be used
+ --> policy.toml:7:8
+  |
+7 | cpus = 0
+  |        ^ it must be above zero; leave the key out for no limit
+
+error[P013]: this amount cannot be used
+ --> policy.toml:8:8
+  |
+8 | pids = 0
+  |        ^ it must be above zero; leave the key out for no limit
+
+error[P002]: `quota` has no key `port`
+ --> policy.toml:9:1
+  |
+9 | port = 3
+  | ^^^^ unknown key
+  |
+  = help: did you mean `ports`?
+
+error[P003]: `quota.cgroup` must be `true` or `false`
+  --> policy.toml:10:10
+   |
+10 | cgroup = 1
+   |          ^ this is an integer
+"##);
+    let report = self::report("[quota]\nports = 0\ncgroup = true\n");
+    insta::assert_snapshot!(report, @r##"
+warning[P101]: a cgroup would have nothing to carry
+ --> policy.toml:3:10
+  |
+3 | cgroup = true
+  |          ^^^^
+  |
+  = help: give the owner a sum of `memory`, `cpus` or `pids` in `[quota]`
+"##);
+    assert_eq!(self::report("[quota]\nports = 0\npids = 5\ncgroup = true\n"), "");
+}
+
+#[test]
 fn a_broken_file_is_shown_where_it_breaks() {
     let report = report(
         r##"
@@ -507,6 +590,9 @@ fn the_reference_names_every_word() {
     }
     for (fact, _) in Fact::ALL {
         assert!(section("Rules").contains(&format!("\n| `{fact}` | ")), "fact {fact}");
+    }
+    for resource in Resource::ALL {
+        assert!(section("Quotas").contains(&format!("`{}`", resource.key())), "{resource:?}");
     }
     for flag in Flag::ALL {
         let key = format!("`{}`", flag.key());

@@ -102,6 +102,8 @@ fn answer(request: &Message, (state, changed): &(Mutex<State>, Condvar)) -> (&'s
             .collect()
     };
     match (method, path) {
+        // An engine without cgroups of its own, as one without root.
+        ("GET", "/info") => return ("200 OK", json!({"CgroupDriver": "none", "CgroupVersion": "2"})),
         ("GET", "/containers/json") => return ("200 OK", json!(listed("containers"))),
         ("GET", "/networks") => return ("200 OK", json!(listed("networks"))),
         ("GET", "/volumes") => return ("200 OK", json!({ "Volumes": listed("volumes") })),
@@ -269,4 +271,17 @@ fn labels_that_a_client_sends_count_for_nothing() {
     assert_eq!(proxy.ask(request("POST", "/v1.41/containers/create", body)).status(), 403);
     assert_eq!(proxy.ask(plain("GET", "/v1.41/containers/json")).status(), 200);
     assert_eq!(engine.made("containers"), 0);
+}
+
+#[test]
+fn where_no_cgroup_can_be_made_the_log_says_so_and_the_sum_is_kept_all_the_same() {
+    let engine = Slow::start();
+    let proxy = proxy(&engine, "memory = \"1GiB\"\ncgroup = true");
+    proxy.logs("no cgroups for owners");
+    assert_eq!(proxy.ask(create()).status(), 201);
+    let refused = proxy.ask(create());
+    assert!(refused.status() == 403 && refused.text().contains("quota of 1 GiB of memory is used up"), "{refused:?}");
+    let records = proxy.stop().records;
+    let changes: Vec<&Value> = records.iter().filter_map(|record| record["changes"].as_array()).flatten().collect();
+    assert_eq!(changes.iter().map(|change| &change["field"]).collect::<Vec<_>>(), ["HostConfig.Memory"]);
 }

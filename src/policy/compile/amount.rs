@@ -49,6 +49,7 @@ pub fn count(amount: &Amount) -> Result<i64, String> {
 pub fn most(amount: &Amount) -> Result<i64, String> {
     match amount {
         Amount::Integer(0) => Ok(0),
+        Amount::Integer(..0) => Err("it must not be below zero; leave the key out for no limit".to_owned()),
         other => count(other),
     }
 }
