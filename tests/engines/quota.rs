@@ -53,6 +53,7 @@ pub fn admission(engine: &Engine) -> Vec<String> {
     for id in [&first, &second, &third] {
         job.ask("DELETE", &format!("/containers/{id}?force=1"), "");
     }
+    crowd(&mut job);
     networks(&mut job);
     volumes(&mut job);
     std::mem::take(&mut job.failed)
@@ -77,6 +78,22 @@ fn execs(job: &mut Job<'_>, id: &str) {
     let _ = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
     let ended = wait(|| make(job).status == 201);
     job.expect(ended, "an exec that ended keeps its place".to_owned());
+}
+
+/// Many creates at once, none of which knows of the others
+fn crowd(job: &mut Job<'_>) {
+    let host = json!({"Memory": 16 << 20, "NanoCpus": 100_000_000, "PidsLimit": 10, "NetworkMode": "none"});
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let (job, host) = (&*job, &host);
+        let clients: Vec<_> = (0..50).map(|_| scope.spawn(|| job.create_with(host, &["true"]))).collect();
+        clients.into_iter().map(|client| client.join().unwrap()).collect()
+    });
+    let made: Vec<String> =
+        answers.iter().filter_map(|answer| Some(answer.json()["Id"].as_str()?.to_owned())).collect();
+    job.expect(made.len() == 3, format!("{} of 50 containers were made with a quota of 3", made.len()));
+    for id in made {
+        job.engine("DELETE", &format!("/containers/{id}?force=1"), "");
+    }
 }
 
 fn networks(job: &mut Job<'_>) {
