@@ -145,6 +145,8 @@ struct Exchange {
     bytes: Arc<Counters>,
     place: Option<Place>,
     end: Option<End>,
+    /// Whether there is a line of it
+    on_record: bool,
 }
 
 impl Exchange {
@@ -168,6 +170,7 @@ impl Exchange {
             bytes: Arc::default(),
             place: None,
             end: None,
+            on_record: false,
         }
     }
 
@@ -275,6 +278,7 @@ impl Exchange {
             tracing::error!(%error, "the record cannot be written");
             Refused::Unrecorded
         })?;
+        self.on_record = true;
         self.end = Some(self.end_line());
 
         let makes_volumes = self.policy.isolate.is_some() || self.policy.quota.counts_volumes();
@@ -409,6 +413,7 @@ impl Exchange {
 
     /// Answers a refusal and records it; a refusal that cannot be recorded is still one
     fn refuse(&mut self, refused: &Refused) -> Response<Body> {
+        self.on_record = true;
         let status = refused.status();
         let message = refused.message(&self.id);
         match self.end.take() {
@@ -476,6 +481,19 @@ impl Exchange {
         let Self { gate, id, operation, begun, bytes, place, .. } = self;
         let (audit, name) = (Arc::clone(&gate.audit), Arc::clone(&gate.name));
         End::new(audit, id.clone(), name, operation, *begun, Arc::clone(bytes), place.take())
+    }
+}
+
+/// A client that goes while something is looked up, or while others of its owner are counted, leaves a line as well
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.on_record {
+            return;
+        }
+        let line = self.opened("error", None, Some("the client went before its request was judged"));
+        if let Err(error) = self.gate.audit.refused(&line) {
+            tracing::error!(%error, id = self.id, "a call that was given up could not be recorded");
+        }
     }
 }
 

@@ -32,6 +32,8 @@ struct State {
     making: usize,
     /// Creates that fail before one works
     failures: usize,
+    /// How often somebody asked for an image
+    images: usize,
     /// Whether creates wait until this is lifted
     held: bool,
 }
@@ -110,7 +112,11 @@ fn answer(request: &Message, (state, changed): &(Mutex<State>, Condvar)) -> (&'s
         ("GET", path) if path.starts_with("/volumes/") => {
             return ("404 Not Found", json!({"message": "no such volume"}));
         }
-        ("GET", path) if path.starts_with("/images/") => return ("200 OK", json!({"Id": "sha256:1"})),
+        ("GET", path) if path.starts_with("/images/") => {
+            state.lock().unwrap().images += 1;
+            changed.notify_all();
+            return ("200 OK", json!({"Id": "sha256:1"}));
+        }
         ("POST", _) if path.ends_with("/create") => {}
         _ => return ("200 OK", json!({})),
     }
@@ -207,6 +213,30 @@ fn a_client_that_goes_before_the_answer_keeps_its_place_taken() {
         next.join().unwrap()
     });
     assert_eq!((next, engine.made("containers")), (403, 1));
+}
+
+#[test]
+fn a_client_that_goes_while_it_waits_for_its_turn_leaves_a_record() {
+    let engine = Slow::start();
+    let proxy = proxy(&engine, "containers = 1");
+    engine.change(|state| state.held = true);
+    let mut first = proxy.connect();
+    first.send(create());
+    engine.wait(|state| state.making == 1);
+    let mut second = proxy.connect();
+    second.send(create());
+    engine.wait(|state| state.images == 2);
+    drop(second);
+    let gone = |records: Vec<Value>| {
+        let said = |record: &Value| record["message"].as_str().is_some_and(|said| said.contains("the client went"));
+        records.iter().any(|record| said(record) && record["operation"] == "container.create")
+    };
+    while !gone(proxy.records()) {
+        thread::yield_now();
+    }
+    engine.change(|state| state.held = false);
+    assert_eq!(first.message().status(), 201);
+    assert_eq!(engine.made("containers"), 1);
 }
 
 #[test]
