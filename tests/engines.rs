@@ -15,9 +15,12 @@ mod engines {
     pub mod case;
     pub mod differential;
     pub mod gate;
+    pub mod given;
     pub mod http;
+    pub mod inside;
     pub mod job;
     pub mod load;
+    pub mod pin_root;
     pub mod pins;
     pub mod quota;
     pub mod references;
@@ -45,6 +48,11 @@ fn a_cgroup_carries_the_sum_of_its_owners_containers() {
 #[test]
 fn a_pinned_directory_cannot_be_swapped_after_the_check() {
     engines::setting::on_each_engine(engines::pins::run);
+}
+
+#[test]
+fn a_job_gives_its_containers_what_it_has_itself() {
+    engines::setting::on_each_engine(engines::given::run);
 }
 
 #[test]

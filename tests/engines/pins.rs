@@ -2,7 +2,6 @@
 //! checked, and the pin goes away with the container.
 
 use std::fs;
-use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::gate::Gate;
 use super::http::ask;
+use super::pin_root::PinRoot;
 use super::setting::Engine;
 
 /// Runs on one engine; says what failed
@@ -21,11 +21,10 @@ pub fn run(engine: &Engine) -> Vec<String> {
             failed.push(what);
         }
     };
-    // The engines have their own roots and share our `/tmp`, and the mounts below the lab's shared directory.
+    // The engines have their own roots and share our `/tmp`.
     let job = tempfile::Builder::new().prefix("swt-pins-").tempdir_in("/tmp").unwrap();
-    let lab = std::env::var_os("LAB").map_or_else(|| "/var/cache/sockwarden-lab".into(), PathBuf::from);
-    let shared = tempfile::Builder::new().prefix("swt-pins-").tempdir_in(lab.join("shared")).unwrap();
-    let pins = shared.path().join("pins");
+    let root = PinRoot::new();
+    let pins = root.pins();
     let [ws, evil] = ["ws", "evil"].map(|name| job.path().join(name));
     fs::create_dir(&ws).unwrap();
     fs::write(ws.join("marker"), "checked").unwrap();
@@ -71,7 +70,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
         }
         expect(fs::read_dir(&pins).unwrap().count() == 0, "the pin outlives its container".to_owned());
     }
-    let stolen = create(json!({"Binds": [format!("{}:/x", shared.path().display())]}));
+    let stolen = create(json!({"Binds": [format!("{}:/x", pins.parent().unwrap().display())]}));
     expect(stolen.status == 403, format!("the directory of pins is mounted: {}", stolen.text()));
     for within in ["", "/volumes", "/.."] {
         let stolen = create(json!({"Binds": [format!("{data}{within}:/x")]}));
