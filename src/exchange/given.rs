@@ -153,8 +153,8 @@ fn caller_has(mounts: &[CallerMount], version: ApiVersion, field: String, asked:
 fn pardoned(mount: &CallerMount) -> &'static [&'static str] {
     match (&mount.volume, &mount.source) {
         (Some(_), _) => &["the engine's data", "Podman's data"],
-        // What was pinned for the caller, whose pin is where no job can write.
-        (None, Some(source)) if Pin::is_name(source) => &["sockwarden's pins"],
+        // What was judged and pinned for the caller, perhaps a part of a volume; no job can make a name that is like a pin's.
+        (None, Some(source)) if Pin::is_name(source) => &["sockwarden's pins", "the engine's data", "Podman's data"],
         (None, _) => &[],
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::http::ask;
+use super::http::{Answer, ask};
 use super::inside::Inside;
 use super::job::{Job, Output};
 use super::pin_root::PinRoot;
@@ -23,6 +23,8 @@ pub fn run(engine: &Engine) -> Vec<String> {
     the_socket(&place, &mut failed);
     limits(&place, &mut failed);
     compose(&place, &mut failed);
+    older_clients(&place, &mut failed);
+    grandchildren(&place, &mut failed);
     failed
 }
 
@@ -34,7 +36,7 @@ struct Place {
     host: TempDir,
     volume: Volume,
     // After everything that mounts.
-    _pins: PinRoot,
+    pins: PinRoot,
 }
 
 /// A volume on the engine; removed when dropped
@@ -76,7 +78,7 @@ impl Place {
         );
         job.must("mkdir -p /data/project/below && echo -n of the volume >/data/project/marker && ln -s /etc /data/out");
         inside.is_called_by(&engine.socket, job.id());
-        Self { engine: engine.socket.clone(), job, inside, host, _pins: pins, volume }
+        Self { engine: engine.socket.clone(), job, inside, host, volume, pins }
     }
 
     fn inspect(&self, name: &str) -> Value {
@@ -292,4 +294,65 @@ volumes:
     place.says(failed, &anonymous, &before);
     place.says(failed, &format!("{compose} exec -T web cat /src/marker"), "of the directory");
     place.job.must(&format!("{compose} down -v >/tmp/down 2>&1 || {{ cat /tmp/down >&2; exit 1; }}"));
+}
+
+/// A part of a volume has no name of its own below API 1.45, whatever the engine speaks
+fn older_clients(place: &Place, failed: &mut Vec<String>) {
+    let (said, source) = runs(place, "/v1.41", "/data/project:/src:ro", "cat /src/marker");
+    if said != "of the volume" || source.as_ref().is_none_or(|source| !source.starts_with(&*pins(place))) {
+        failed.push(format!("a part of a volume for API 1.41: `{said}` from {source:?}"));
+    }
+    let refused = create(place, "/v1.41", "/data/out:/x", "ls /x");
+    if refused.status != 403 || !refused.text().contains("leads out of the directory") {
+        failed.push(format!("a link out of a volume for API 1.41: {} {}", refused.status, refused.text()));
+    }
+}
+
+/// What a child was given it gives on, and no more: neither the rest of a volume nor what lies beside a directory
+fn grandchildren(place: &Place, failed: &mut Vec<String>) {
+    let name = format!("{}-parent", place.volume.1);
+    let binds = "-v /data/project/below:/b -v /ws/project/below:/w:ro -v /data:/all:ro";
+    place.job.must(&format!("docker run -d --init --network none --name {name} {binds} busybox:test sleep 100"));
+    place.inside.is_called_by(&place.engine, &name);
+    for (bind, expected) in [("/b:/x", "made-here"), ("/w:/x", "made-here"), ("/all:/x", "out\nproject")] {
+        let (said, _) = runs(place, "", bind, "ls -1 /x");
+        if said != expected {
+            failed.push(format!("{bind} from a child: expected `{expected}`, got `{said}`"));
+        }
+        let (said, _) = runs(place, "", bind, "touch /x/by-the-child && echo written");
+        if said.contains("written") != (bind == "/b:/x") {
+            failed.push(format!("{bind} from a child that may not write there, or may: {said}"));
+        }
+    }
+    for bind in ["/ws/project:/x", "/data:/x", "/cache:/x", "/b/..:/x"] {
+        let refused = create(place, "", bind, "ls /x");
+        if refused.status != 403 || !refused.text().contains("it has /all (ro), /b, /w (ro)") {
+            failed.push(format!("{bind} from a child: {} {}", refused.status, refused.text()));
+        }
+    }
+    place.inside.is_called_by(&place.engine, place.job.id());
+    place.job.must(&format!("docker rm -f {name}"));
+}
+
+/// What a container with one bind says, and where that comes from by the engine's words
+fn runs(place: &Place, version: &str, bind: &str, script: &str) -> (String, Option<String>) {
+    let made = create(place, version, bind, script);
+    let Some(id) = made.json()["Id"].as_str().map(str::to_owned) else { return (made.text(), None) };
+    let post = |what: &str| ask(&place.inside.socket(), "POST", &format!("/containers/{id}/{what}"), "");
+    let (started, _) = (post("start"), post("wait"));
+    let logs = ask(&place.engine, "GET", &format!("/containers/{id}/logs?stdout=1&stderr=1"), "").text();
+    let source = place.inspect(&id)["Mounts"][0]["Source"].as_str().map(str::to_owned);
+    ask(&place.inside.socket(), "DELETE", &format!("/containers/{id}"), "");
+    let said = if started.status == 204 { logs } else { started.text() };
+    (said.replace('\r', ""), source)
+}
+
+fn create(place: &Place, version: &str, bind: &str, script: &str) -> Answer {
+    let host = json!({"NetworkMode": "none", "Binds": [bind]});
+    let body = json!({"Image": "busybox:test", "Cmd": ["sh", "-c", script], "Tty": true, "HostConfig": host});
+    ask(&place.inside.socket(), "POST", &format!("{version}/containers/create"), &body.to_string())
+}
+
+fn pins(place: &Place) -> String {
+    place.pins.pins().display().to_string()
 }

@@ -113,7 +113,7 @@ fn container(inspected: &Value) -> Container {
         id: text(&inspected["Id"]),
         name: text(&inspected["Name"]).trim_start_matches('/').to_owned(),
         image: text(&inspected["Config"]["Image"]),
-        mounts: inspected["Mounts"].as_array().unwrap().iter().map(mount).collect(),
+        mounts: inspected["Mounts"].as_array().unwrap().iter().map(|one| mount(one, host)).collect(),
         limits: CallerLimits {
             memory: some(&host["Memory"]),
             nano_cpus: some(&host["NanoCpus"]),
@@ -123,14 +123,19 @@ fn container(inspected: &Value) -> Container {
     }
 }
 
-fn mount(mount: &Value) -> CallerMount {
+fn mount(mount: &Value, host: &Value) -> CallerMount {
     let text = |key: &str| mount[key].as_str().unwrap_or_default();
+    let asked = host["Mounts"].as_array().into_iter().flatten();
+    let part = asked.filter(|asked| asked["Target"] == mount["Destination"]).find_map(|asked| {
+        let subpath = asked["VolumeOptions"]["Subpath"].as_str()?;
+        Some(subpath.to_owned())
+    });
     let given = matches!(text("Type"), "bind" | "volume");
     CallerMount {
         destination: HostPath::parse(text("Destination")).unwrap(),
         source: HostPath::parse(text("Source")).filter(|_| given),
         volume: (text("Type") == "volume").then(|| text("Name").to_owned()),
-        subpath: String::new(),
+        subpath: part.unwrap_or_default(),
         writable: mount["RW"].as_bool().unwrap(),
     }
 }
