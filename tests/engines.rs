@@ -18,6 +18,7 @@ mod engines {
     pub mod given;
     pub mod http;
     pub mod inside;
+    pub mod isolation;
     pub mod job;
     pub mod load;
     pub mod pin_root;
@@ -63,6 +64,11 @@ fn a_job_container_is_known_by_its_connection() {
 #[test]
 fn a_loaded_archive_gives_no_name_that_the_policy_does_not_grant() {
     engines::setting::on_each_engine(engines::load::run);
+}
+
+#[test]
+fn two_owners_have_an_engine_each() {
+    engines::setting::on_each_engine(engines::isolation::run);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 use crate::answer::Refused;
 use crate::api::operation::Operation;
 use crate::audit::record::ObjectLine;
+use crate::engine::EngineError;
 use crate::exchange::look::{Known, Look, Looked, missing};
 use crate::exchange::sight::Standing;
 use crate::owner::Owner;
@@ -55,23 +56,32 @@ pub async fn gather(look: Look<'_>, operation: &Operation) -> Result<Found, Refu
             }
             Looked::Found(known) => known,
             Looked::Absent(message) => {
+                let message = words(look, operation, &reference, message).await?;
                 found.objects.push(ObjectLine { kind, name: reference.name.clone(), id: None });
                 found.absent(operation, &reference, message, view);
                 continue;
             }
+            Looked::Odd(ask) => {
+                found.objects.push(ObjectLine { kind, name: reference.name, id: None });
+                found.facts.asks.push(ask);
+                continue;
+            }
         };
         let Known { id, standing, names, pin, found: by, asks, paths } = known;
-        let foreign = standing == Standing::Foreign;
-        if foreign && view.is_some() {
-            let message = missing(reference.object, &reference.name);
-            found.absent(operation, &reference, message, view);
-        }
         let subject = reference.is_subject();
-        let Reference { object, name, field, purpose } = reference;
-        let object = match object {
+        let object = match reference.object {
             Referent::Object(object) => object,
             Referent::Exec => Object::Container,
         };
+        // Nothing of it may show but on record.
+        if standing == Standing::Foreign && view.is_some() {
+            let message = words(look, operation, &reference, missing(reference.object, &reference.name)).await?;
+            found.absent(operation, &reference, message, view);
+            found.objects.push(ObjectLine { kind, name: reference.name.clone(), id });
+            found.facts.foreign.push((object, reference.name, reference.field));
+            continue;
+        }
+        let Reference { name, field, purpose, object: _ } = reference;
         found.facts.asks.extend(asks);
         match field.as_str() {
             "Image" => found.facts.image_volumes = paths,
@@ -81,7 +91,7 @@ pub async fn gather(look: Look<'_>, operation: &Operation) -> Result<Found, Refu
         if !names.is_empty() {
             found.facts.names.push(RealName { object, field: field.clone(), given: name.clone(), names });
         }
-        if let Some(id) = pin.filter(|_| !foreign || view.is_none()) {
+        if let Some(id) = pin {
             found.facts.pins.push(Pin { object, name: name.clone(), id, found: by, subject });
         }
         found.objects.push(ObjectLine { kind, name: name.clone(), id });
@@ -94,6 +104,23 @@ pub async fn gather(look: Look<'_>, operation: &Operation) -> Result<Found, Refu
     found.facts.view = view.cloned();
     Ok(found)
 }
+
+/// The engine's words for a missing object, to which a kill adds some of its own (20.10 to 28.5)
+async fn words(
+    look: Look<'_>,
+    operation: &Operation,
+    reference: &Reference,
+    message: String,
+) -> Result<String, EngineError> {
+    if !matches!(operation, Operation::ContainerKill(_)) {
+        return Ok(message);
+    }
+    let cannot = if look.engine.version().await?.minor() < LOWER_CASE { "Cannot" } else { "cannot" };
+    Ok(format!("{cannot} kill container: {}: {message}", reference.name))
+}
+
+/// Minor of the API version since which the engine begins such words in lower case
+const LOWER_CASE: u8 = 44;
 
 impl Found {
     /// Nothing but who owns what is made

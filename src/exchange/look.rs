@@ -47,8 +47,8 @@ impl Look<'_> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(plain) {
             // With a slash it would be a link alias, a reference to somebody else's container.
-            let ask = Ask { what: What::Odd(object.as_str(), name.clone()), field: field.clone() };
-            return Ok(Looked::Found(Known { asks: vec![ask], ..Known::whose(Standing::Foreign) }));
+            let what = What::Odd(object.as_str(), name.clone());
+            return Ok(Looked::Odd(Ask { what, field: field.clone() }));
         }
         let mut looked = None;
         for by in self.candidates(object, name) {
@@ -196,6 +196,8 @@ pub enum Looked {
     Found(Known),
     /// In the engine's own words
     Absent(String),
+    /// What the engine might take for something else
+    Odd(Ask),
 }
 
 /// What is known of one object

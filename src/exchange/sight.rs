@@ -4,7 +4,7 @@
 use crate::exchange::Who;
 use crate::policy::ask::Object;
 use crate::policy::references::{Purpose, is_predefined};
-use crate::policy::view::View;
+use crate::policy::view::{View, is_reserved, is_whole_id};
 use crate::policy::{Policy, TextPattern};
 
 /// Who looks, and under which policy
@@ -100,6 +100,23 @@ impl<'a> Sight<'a> {
     }
 }
 
+/// What an owner named, and what has no name, is never everybody's, however wide a pattern is
 fn matches(patterns: &[TextPattern], name: &str) -> bool {
-    patterns.iter().any(|pattern| pattern.0.is_match(name))
+    !is_reserved(name) && !is_whole_id(name) && patterns.iter().any(|pattern| pattern.0.is_match(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::compile::compile;
+
+    #[test]
+    fn a_wide_pattern_shares_nothing_that_an_owner_made() {
+        let policy = compile("x", "[owner]\nshare = { networks = ['*'], volumes = ['cache-*'] }").unwrap();
+        assert!(matches(&policy.share.networks, "ci-net") && matches(&policy.share.volumes, "cache-go"));
+        assert!(!matches(&policy.share.volumes, "data") && !matches(&policy.share.volumes, "my-cache-go"));
+        for name in ["app--sw0123456789ab", &"0123456789abcdef".repeat(4)] {
+            assert!(!matches(&policy.share.networks, name), "{name}");
+        }
+    }
 }

@@ -165,20 +165,20 @@ mod tests {
     }
 
     const TWO: &str =
-        "GET /v1.41/info HTTP/1.1\r\nHost: x\r\n\r\nDELETE /v1.41/volumes/data HTTP/1.1\r\nHost: x\r\n\r\n";
+        "GET /v1.41/images/json HTTP/1.1\r\nHost: x\r\n\r\nDELETE /v1.41/volumes/data HTTP/1.1\r\nHost: x\r\n\r\n";
 
     #[test]
     fn the_engine_hears_what_the_policy_lets_pass() {
         let lines = |played: Played| -> Vec<String> {
             played.heard.iter().map(|heard| heard.head.lines().next().unwrap_or("").to_owned()).collect()
         };
-        let [info, delete] = ["GET /v1.41/info HTTP/1.1", "DELETE /v1.41/volumes/data HTTP/1.1"];
-        assert_eq!(lines(heard(UNRESTRICTED, TWO)), [info, delete]);
+        let [images, delete] = ["GET /v1.41/images/json HTTP/1.1", "DELETE /v1.41/volumes/data HTTP/1.1"];
+        assert_eq!(lines(heard(UNRESTRICTED, TWO)), [images, delete]);
         // Under a policy that asks, the object is looked up by the owner's own name for it.
         let own = lines(heard(CI, TWO));
         assert_eq!(own.len(), 4, "{own:?}");
         let name = format!("data{}", suffix(Owner::new(fake::OWNER).tag()));
-        assert_eq!(own[..3], [info, "GET /_ping HTTP/1.1", &format!("GET /v1.51/volumes/{name} HTTP/1.1")]);
+        assert_eq!(own[..3], [images, "GET /_ping HTTP/1.1", &format!("GET /v1.51/volumes/{name} HTTP/1.1")]);
         assert!(lines(heard(DENY_ALL, TWO)).is_empty());
     }
 

@@ -106,6 +106,7 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
         pin,
         isolate,
         cleaning,
+        share,
         flags,
         limits,
         force,
@@ -150,6 +151,12 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
         }
     }
     cleaning::add(&mut policy.cleaning, cleaning, report);
+    let file::Share { networks, volumes, images } = share;
+    let text = |word: &Spanned<String>| pattern::text(word.as_ref());
+    grants::add_shared(&mut policy.share.networks, networks, Code::BadText, text, report);
+    grants::add_shared(&mut policy.share.volumes, volumes, Code::BadText, text, report);
+    let image = |word: &Spanned<String>| image::image(word.as_ref());
+    grants::add_shared(&mut policy.share.images, images, Code::ImagePattern, image, report);
     fixed::add_limits(&mut policy.limits, limits, report);
     fixed::add_force(&mut policy.force, force, report);
     quota::add(&mut policy.quota, quota, report);

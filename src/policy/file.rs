@@ -51,6 +51,8 @@ pub struct File {
     pub isolate: Option<Spanned<bool>>,
     /// `owner.clean_up` and what belongs to it
     pub cleaning: Cleaning,
+    /// `owner.share`
+    pub share: Share,
     /// Every other word of `docker run`
     pub flags: BTreeMap<Flag, Spanned<Granted>>,
     /// Maxima
@@ -63,6 +65,17 @@ pub struct File {
     pub rules: Vec<Rule>,
     /// Tests
     pub tests: Vec<Test>,
+}
+
+/// `owner.share`: what all may see and use
+#[derive(Debug, Clone, Default)]
+pub struct Share {
+    /// Networks by name
+    pub networks: Vec<Spanned<String>>,
+    /// Volumes by name
+    pub volumes: Vec<Spanned<String>>,
+    /// Images
+    pub images: Vec<Spanned<String>>,
 }
 
 /// `[limits]`
@@ -203,6 +216,9 @@ fn read_document(mut root: Section<'_>, report: &mut Report) -> File {
     if let Some(mut owner) = root.section("owner", report) {
         file.isolate = owner.take("isolate", report);
         file.cleaning = Cleaning::take(&mut owner, report);
+        if let Some(share) = owner.section("share", report) {
+            file.share = read_share(share, report);
+        }
         owner.close(report);
     }
     if let Some(section) = root.section("limits", report) {
@@ -229,6 +245,13 @@ fn read_document(mut root: Section<'_>, report: &mut Report) -> File {
     file.tests = root.sections("test", report).into_iter().filter_map(|test| read_test(test, report)).collect();
     root.close(report);
     file
+}
+
+fn read_share(mut section: Section<'_>, report: &mut Report) -> Share {
+    let mut list = |key| section.take(key, report).map(Spanned::into_inner).unwrap_or_default();
+    let share = Share { networks: list("networks"), volumes: list("volumes"), images: list("images") };
+    section.close(report);
+    share
 }
 
 fn read_limits(mut section: Section<'_>, report: &mut Report) -> Limits {

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use sockwarden::owner::Owner;
+use sockwarden::policy::view::suffix;
 use tempfile::TempDir;
 
 /// A running `sockwarden serve`; ends when dropped
@@ -95,6 +97,11 @@ impl Gate {
     /// The socket it serves
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("gate.sock")
+    }
+
+    /// What stands at the end of the names of its one owner on the engine
+    pub fn suffix(&self) -> String {
+        suffix(Owner::new(&self.socket().display().to_string()).tag())
     }
 
     /// Everything on record so far

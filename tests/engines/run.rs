@@ -80,7 +80,8 @@ impl<'a> Play<'a> {
                 problems.push(format!("nothing on record under {id}"));
             }
         }
-        let worked = case.effect.as_ref().map(|effect| self.sees(case, effect, &names));
+        let suffix = if case.policy == "ci" { gate.suffix() } else { String::new() };
+        let worked = case.effect.as_ref().map(|effect| self.sees(case, effect, &names, &suffix));
         let now = self.stage.snapshot();
         if case.is_attack() {
             if let Some(Ok(seen)) = worked {
@@ -107,7 +108,7 @@ impl<'a> Play<'a> {
         let answers = send(&self.engine.socket, &case.bytes(&stage.names), case.answers.len());
         let expected = case.works_on.as_ref().is_none_or(|engines| engines.contains(&self.engine.name));
         let Some(effect) = &case.effect else { return };
-        match (self.sees(case, effect, &stage.names), expected) {
+        match (self.sees(case, effect, &stage.names, ""), expected) {
             (Err(seen), true) => {
                 problems.push(format!("no attack at all: the bare engine said {} and shows {seen}", told(&answers)));
             }
@@ -117,11 +118,33 @@ impl<'a> Play<'a> {
         self.stage.clean(&self.seen);
     }
 
-    /// Whether the engine shows the effect, and what it shows
-    fn sees(&self, case: &Case, effect: &Effect, names: &BTreeMap<String, String>) -> Result<String, String> {
-        let Effect { get, at, is, has, lacks, gone } = effect;
-        let target = case.fill(get, names);
-        let answer = ask(&self.engine.socket, "GET", &target, "");
+    /// Whether the engine shows the effect, and what it shows; `suffix` ends the names of what an owner made
+    fn sees(
+        &self,
+        case: &Case,
+        effect: &Effect,
+        names: &BTreeMap<String, String>,
+        suffix: &str,
+    ) -> Result<String, String> {
+        let target = case.fill(&effect.get, names);
+        let plain = self.shows(case, effect, names, &target);
+        match on_the_engine(&target, suffix).filter(|_| !target.contains("victim")) {
+            // What an attack makes is found under either name; what is made as it may be, under its owner's.
+            Some(there) if case.is_attack() => plain.or_else(|_| self.shows(case, effect, names, &there)),
+            Some(there) => self.shows(case, effect, names, &there),
+            None => plain,
+        }
+    }
+
+    fn shows(
+        &self,
+        case: &Case,
+        effect: &Effect,
+        names: &BTreeMap<String, String>,
+        target: &str,
+    ) -> Result<String, String> {
+        let Effect { get: _, at, is, has, lacks, gone } = effect;
+        let answer = ask(&self.engine.socket, "GET", target, "");
         let found = if *gone {
             answer.status == 404
         } else {
@@ -140,6 +163,15 @@ impl<'a> Play<'a> {
         }
         if found { Ok(shown) } else { Err(shown) }
     }
+}
+
+/// The target with the name of a container, network or volume as its owner's suffix makes it; ids stay
+fn on_the_engine(target: &str, suffix: &str) -> Option<String> {
+    let (kind, rest) = target.strip_prefix('/')?.split_once('/')?;
+    let (name, rest) = rest.split_once('/').map_or((rest, String::new()), |(name, rest)| (name, format!("/{rest}")));
+    let named = ["containers", "networks", "volumes"].contains(&kind) && !name.starts_with("json");
+    let is_id = name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (named && !is_id && !suffix.is_empty()).then(|| format!("/{kind}/{name}{suffix}{rest}"))
 }
 
 fn told(answers: &[Answer]) -> String {

@@ -39,3 +39,4 @@ mod stream;
 mod target;
 mod twice;
 mod version;
+mod view;

@@ -87,6 +87,22 @@ pub(super) fn add_patterns<P>(
     add_own(grants, allow, forbid, covers, report);
 }
 
+/// Adds patterns of what all may use; there is nothing to forbid
+pub(super) fn add_shared<P>(
+    shared: &mut Vec<P>,
+    words: &[Spanned<String>],
+    code: Code,
+    read: impl Fn(&Spanned<String>) -> Result<P, BadPattern>,
+    report: &mut Report,
+) {
+    for word in words {
+        match read(word) {
+            Ok(pattern) => shared.push(pattern),
+            Err(bad) => report.push(unusable(code, word.span(), bad)),
+        }
+    }
+}
+
 fn add_own<P>(grants: &mut Grants<P>, allow: Vec<Own<P>>, forbid: Vec<Own<P>>, covers: Covers<P>, report: &mut Report) {
     overlap::patterns(grants, &allow, &forbid, covers, report);
     for (list, own) in [(&mut grants.allow, allow), (&mut grants.forbid, forbid)] {

@@ -16,6 +16,7 @@ pub(super) fn narrow(view: &View, operation: &mut Operation) {
             exact(view, &mut query.filters, &["network", "volume"]);
         }
         Operation::ContainerPrune(Request { query, .. })
+        | Operation::ImagePrune(Request { query, .. })
         | Operation::NetworkPrune(Request { query, .. })
         | Operation::VolumePrune(Request { query, .. }) => own(view, &mut query.filters),
         Operation::VolumeList(Request { query, .. }) => {
@@ -33,6 +34,12 @@ pub(super) fn narrow(view: &View, operation: &mut Operation) {
             query.filters.0.remove("name");
         }
         Operation::Events(Request { query, .. }) => {
+            // Events of networks and volumes have no labels; where they are not asked for, the engine says less.
+            let types = query.filters.0.get("type");
+            let containers = types.is_some_and(|types| types.iter().all(|kind| kind == "container"));
+            if containers || query.filters.0.contains_key("label") {
+                own(view, &mut query.filters);
+            }
             exact(view, &mut query.filters, &["container", "network", "volume"]);
         }
         // BuildKit is closed here, so what is in its cache is others'.
