@@ -49,6 +49,8 @@ impl Inside {
             engine: Arc::new(Engine::new(engine.to_owned(), limits.engine_connect, limits.engine_answer)),
             audit: Arc::new(Audit::new(file)),
             running: Arc::new(Running::new(limits.requests_per_owner)),
+            turns: Arc::default(),
+            cgroups: Arc::new(sockwarden::exchange::Cgroups::new(engine.to_owned())),
             room: Room::new(&limits),
             limits,
             ours: Arc::new(Ours {
@@ -56,6 +58,8 @@ impl Inside {
                 files: vec![("sockwarden's socket", socket.clone()), ("sockwarden's pins", pins.to_owned())],
             }),
             socket: OwnSocket { path: socket.clone(), host_path: None },
+            gives: [].into(),
+            own: Arc::default(),
             pins: Arc::new(Pins::new(pins.to_owned())),
             tunnels: tokio_util::task::TaskTracker::new(),
         });
