@@ -92,6 +92,9 @@ pub enum Refused {
     /// The policy says no
     #[error("{0}")]
     Denied(String),
+    /// Nobody can be named as the owner of what is asked for
+    #[error("{0}: who calls is not known, so nothing is sent; call again from a process that stays")]
+    Unidentified(String),
     /// The object does not exist; the engine's own words
     #[error("{0}")]
     Absent(String),
@@ -143,9 +146,10 @@ impl Refused {
             Self::Unrouted(Unrouted::Route(NoRoute::Closed(Closed { name: "plugin.inspect", .. }))) => {
                 StatusCode::NOT_FOUND
             }
-            Self::Unrouted(Unrouted::Route(NoRoute::Closed(_))) | Self::Denied(_) | Self::Ended { .. } => {
-                StatusCode::FORBIDDEN
-            }
+            Self::Unrouted(Unrouted::Route(NoRoute::Closed(_)))
+            | Self::Denied(_)
+            | Self::Ended { .. }
+            | Self::Unidentified(_) => StatusCode::FORBIDDEN,
             Self::Unrouted(Unrouted::Route(NoRoute::Unknown { .. })) | Self::Absent(_) => StatusCode::NOT_FOUND,
             Self::Unrouted(Unrouted::Target(_))
             | Self::Misread(_)

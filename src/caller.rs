@@ -5,14 +5,19 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tokio::net::UnixStream;
 
 use crate::api::bind::HostPath;
 
+pub mod cgroup;
+pub mod inspected;
+pub mod job;
+pub mod mountinfo;
 pub mod mounts;
+pub mod peer;
+mod pinned;
 
 /// Who called, and what it has itself
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Caller {
     /// User
     pub uid: u32,
@@ -23,6 +28,18 @@ pub struct Caller {
     /// The container it runs in
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<Container>,
+    /// Outside of containers: the control group of a container that the engine does not know, such as a pod's
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<String>,
+    /// On the host: the systemd unit
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// On the host: the systemd slice
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slice: Option<String>,
+    /// The CI job, from those labels of its container that name one
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub job: BTreeMap<String, String>,
     /// What it may give of its own where it runs in no container; not in the record
     #[serde(skip)]
     pub mounts: Vec<CallerMount>,
@@ -83,16 +100,5 @@ impl Caller {
     /// What it has itself, and so may give to its containers: its own container's mounts
     pub fn mounts(&self) -> &[CallerMount] {
         self.container.as_ref().map_or(&self.mounts, |container| &container.mounts)
-    }
-
-    /// The peer of a connection
-    ///
-    /// # Errors
-    /// When the kernel does not say.
-    pub fn of(stream: &UnixStream) -> std::io::Result<Self> {
-        let credentials = stream.peer_cred()?;
-        // 0 stands for a process in a namespace that cannot be seen from here.
-        let pid = credentials.pid().filter(|pid| *pid != 0);
-        Ok(Self { uid: credentials.uid(), gid: credentials.gid(), pid, container: None, mounts: Vec::new() })
     }
 }

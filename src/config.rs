@@ -13,9 +13,11 @@ use tracing::level_filters::LevelFilter;
 
 use crate::api::bind::HostPath;
 use crate::audit::file::Rotation;
+use crate::caller::job::JobLabels;
 use crate::config::error::ConfigError;
 use crate::config::surroundings::Surroundings;
 use crate::config::written::Written;
+use crate::owner::rule::Rule;
 
 pub mod error;
 mod resolve;
@@ -34,6 +36,8 @@ pub struct Config {
     pub pins: PathBuf,
     /// The sockets to serve, at least one, no two with the same path or name
     pub listeners: Vec<Listener>,
+    /// Labels of a caller's container that name its CI job; default those of the usual runners
+    pub job_labels: JobLabels,
     /// The record
     pub audit: Audit,
     /// Limits on what clients and the engine can make us do
@@ -57,8 +61,8 @@ pub struct Listener {
     pub group: Option<Gid>,
     /// The policy its callers are judged by; default `ci`
     pub policy: PolicyRef,
-    /// Owner of what is created through it; the path if none was given
-    pub owner: String,
+    /// How the owner of what is created through it is named; default `container`
+    pub owner: Rule,
 }
 
 /// Which policy is meant

@@ -20,6 +20,7 @@ mod quotas;
 mod show;
 mod sight;
 mod unnamed;
+mod who;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -51,6 +52,7 @@ pub use self::pins::Pins;
 use self::show::Shower;
 use self::sight::Sight;
 use self::unnamed::unnamed;
+pub use self::who::{Callers, Identity, Stranger};
 use crate::answer::{self, Body, Refused, denial};
 use crate::api::call::Call;
 use crate::api::operation::{Answer, Operation};
@@ -77,8 +79,8 @@ use crate::stream::{Counters, Download, End, Rest, Upload, one_way, open, tunnel
 pub struct Gate {
     /// Listener's name
     pub name: Arc<str>,
-    /// Owner of what is made through it
-    pub owner: Owner,
+    /// How its callers, and the owners of what they make, are known
+    pub callers: Callers,
     /// Its policy, as last loaded
     pub policy: watch::Receiver<Arc<Policy>>,
     /// The engine
@@ -119,7 +121,16 @@ pub struct Who {
 }
 
 /// Serves one request; never fails, as every failure is an answer
-pub async fn exchange(gate: Arc<Gate>, link: Arc<Link>, who: Arc<Who>, request: Request<Incoming>) -> Response<Body> {
+pub async fn exchange(
+    gate: Arc<Gate>,
+    link: Arc<Link>,
+    identity: Arc<Identity>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    let who = match identity.who(&gate).await {
+        Ok(who) => who,
+        Err(Stranger { who, refused }) => return Exchange::begin(gate, link, who, &request).refuse(&refused),
+    };
     let mut exchange = Exchange::begin(gate, link, who, &request);
     match exchange.run(request).await {
         Ok(response) => response,
@@ -427,7 +438,7 @@ impl Exchange {
                 });
             }
             None => {
-                let denied = matches!(refused, Refused::Denied(_) | Refused::Ended { .. })
+                let denied = matches!(refused, Refused::Denied(_) | Refused::Ended { .. } | Refused::Unidentified(_))
                     || self.policy.mode == Mode::Enforce
                         && self.verdict.as_ref().is_some_and(|verdict| verdict.decision == Decision::Deny);
                 let word = if denied { "deny" } else { "error" };

@@ -1,6 +1,7 @@
 //! Owners: the names under which things are made and may be seen again.
 
 pub mod images;
+pub mod rule;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -14,10 +14,11 @@ use crate::audit::Audit;
 use crate::audit::cleanup::Why;
 use crate::audit::file::AuditFile;
 use crate::caller::CallerMount;
+use crate::caller::peer::sees_all_processes;
 use crate::config::{Config, DEFAULT_PATH, Listener, PolicyRef};
 use crate::engine::Engine;
-use crate::exchange::{Cgroups, Gate, Ours, OwnIds, OwnSocket, Pins, Room, unseen};
-use crate::owner::Owner;
+use crate::exchange::{Callers, Cgroups, Gate, Ours, OwnIds, OwnSocket, Pins, Room, unseen};
+use crate::owner::rule::Rule;
 use crate::quota::turn::Turns;
 use crate::reap::clean::Cleaned;
 use crate::reap::{Reaper, Site};
@@ -151,19 +152,22 @@ impl Server {
         let pins = Arc::new(Pins::new(config.pins.clone()));
         let own = Arc::new(OwnIds::default());
         tell_of_sight(&config, &policies);
+        tell_of_callers(&config);
         let (mut claims, mut sites) = (Vec::new(), Vec::new());
         for (index, (listener, (socket, claim))) in config.listeners.iter().zip(sockets).enumerate() {
             claims.extend(claim);
             let Some(policy) = policies.subscribe(index) else { continue };
-            let owner = Owner::new(&listener.owner);
             sites.push(Site {
                 listener: listener.name.as_str().into(),
-                owner: Some(Arc::clone(owner.name())),
+                owner: match &listener.owner {
+                    Rule::Fixed(owner) => Some(owner.as_str().into()),
+                    Rule::Container | Rule::Label(_) | Rule::Uid | Rule::Unit => None,
+                },
                 policy: policy.clone(),
             });
             let gate = Arc::new(Gate {
                 name: listener.name.as_str().into(),
-                owner,
+                callers: Callers::new(listener.owner.clone(), config.job_labels.clone()),
                 policy,
                 engine: Arc::clone(&engine),
                 audit: Arc::clone(&audit),
@@ -329,6 +333,20 @@ fn tell_of_sight(config: &Config, policies: &Policies) {
         tracing::warn!(
             unseen,
             "host paths are refused, or judged by their names where a policy says `resolve = \"lexical\"`"
+        );
+    }
+}
+
+/// Says at the start whether callers can be told apart
+fn tell_of_callers(config: &Config) {
+    if sees_all_processes() {
+        return;
+    }
+    for listener in config.listeners.iter().filter(|listener| listener.owner.asks_for_the_process()) {
+        tracing::warn!(
+            listener = listener.name,
+            "processes outside of this pid namespace cannot be seen: all of them are one owner, the listener; \
+             share the host's pid namespace, or name the owner (`owner = \"env:NAME\"`)"
         );
     }
 }

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// Module and what it may import
 const TABLE: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
-    ("cli", &["api", "audit", "config", "log", "policy", "reap", "server"]),
+    ("cli", &["api", "audit", "config", "log", "owner", "policy", "reap", "server"]),
     (
         "server",
         &[
@@ -40,7 +40,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("shown", &["api", "policy"]),
     // A refusal wraps the engine's error, which alone decides its status.
     ("answer", &["api", "engine", "policy"]),
-    ("config", &["api", "audit"]),
+    ("config", &["api", "audit", "caller", "owner"]),
     ("log", &["config"]),
     ("audit", &["caller", "policy"]),
     ("caller", &["api"]),
@@ -48,7 +48,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("policy", &["api"]),
     ("api", &[]),
     ("hangup", &[]),
-    ("owner", &["policy"]),
+    ("owner", &["caller", "policy"]),
     ("quota", &[]),
     ("running", &[]),
 ];

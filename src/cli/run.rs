@@ -24,6 +24,7 @@ use crate::cli::run::passing::Passing;
 use crate::cli::run::place::Place;
 use crate::config::{Config, Flags};
 use crate::log;
+use crate::owner::rule::Rule;
 use crate::reap::clean::Cleaned;
 use crate::reap::hand::Hand;
 use crate::server::{Rest, Role, Server};
@@ -79,7 +80,7 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
     config.limits.grace = MOST_CLEANING;
     config.limits.connections = config.limits.connections.min(CONNECTIONS);
     for listener in &mut config.listeners {
-        (listener.name, listener.owner) = (LISTENER.to_owned(), place.owner().to_owned());
+        (listener.name, listener.owner) = (LISTENER.to_owned(), Rule::Fixed(place.owner().to_owned()));
     }
     let _log = log::init(&config.log)?;
     let directory = working_directory();

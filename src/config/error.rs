@@ -59,6 +59,14 @@ pub enum ConfigError {
     /// There is no place by default
     #[error("no place for {0}: neither `{1}` nor `HOME` is set to an absolute path; help: give `{2}`")]
     NoPlace(&'static str, &'static str, &'static str),
+    /// An owner is to be named by a variable that says nothing
+    #[error("listener.owner: the environment variable `{0}` is not set, or empty")]
+    NoVariable(String),
+    /// An owner is to be named by a variable that holds no such name
+    #[error(
+        "listener.owner: what the environment variable `{0}` holds cannot be a fixed name; help: at most 255 bytes in one line, no `=`, not the form of another kind of owner"
+    )]
+    OddVariable(String),
     /// The working directory is gone
     #[error("cannot tell the working directory: {0}")]
     WorkingDirectory(#[source] io::Error),

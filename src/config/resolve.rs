@@ -8,15 +8,17 @@ use tracing::level_filters::LevelFilter;
 
 use crate::api::bind::HostPath;
 use crate::audit::file::Rotation;
+use crate::caller::job::JobLabels;
 use crate::config::error::ConfigError;
 use crate::config::surroundings::Surroundings;
-use crate::config::value::{Engine, Group, Mode, Name, Value};
+use crate::config::value::{Engine, Group, Mode, Name, Owner, Value};
 use crate::config::written::{self, Level, Written};
 use crate::config::{Audit, Config, Flags, Limits, Listener, Log, PolicyRef};
+use crate::owner::rule::Rule;
 
 /// Makes the configuration; `base` is the directory of the file
 pub fn resolve(written: Written, base: &Path, flags: Flags, around: &Surroundings) -> Result<Config, ConfigError> {
-    let Written { engine, pins, listener, audit, limits, log } = written;
+    let Written { engine, pins, listener, caller: written::Caller { job_labels }, audit, limits, log } = written;
     let Flags { engine: engine_flag, listen, policy, mode, group, audit: audit_flag } = flags;
 
     let docker_host = around.docker_host.as_ref().filter(|host| !host.is_empty()).map(|host| host.to_string_lossy());
@@ -58,7 +60,11 @@ pub fn resolve(written: Written, base: &Path, flags: Flags, around: &Surrounding
         keep: audit.keep.map_or(10, |keep| keep.0.0 as usize),
     };
     let audit = Audit { path: audit_path, rotation, sync: audit.sync.unwrap_or(false) };
-    Ok(Config { engine, pins, listeners, audit, limits: limits.into(), log: self::log(log, base)? })
+    let job_labels = match job_labels {
+        Some(keys) => JobLabels::of_keys(keys.into_iter().map(|key| key.0.0)),
+        None => JobLabels::default(),
+    };
+    Ok(Config { engine, pins, listeners, job_labels, audit, limits: limits.into(), log: self::log(log, base)? })
 }
 
 /// A listener before its defaults
@@ -68,7 +74,7 @@ struct Draft {
     mode: Option<Mode>,
     group: Option<Group>,
     policy: Option<Name>,
-    owner: Option<Name>,
+    owner: Option<Owner>,
     name: Option<Name>,
     keys: Keys,
 }
@@ -107,15 +113,29 @@ impl Draft {
         };
         let shown = path.display().to_string();
         Ok(Listener {
-            name: self.name.map_or_else(|| shown.clone(), |name| name.0),
+            name: self.name.map_or(shown, |name| name.0),
             mode: self.mode.map_or(0o660, |mode| mode.0),
             group: self.group.map(|group| around.gid(&group, self.keys.group)).transpose()?,
             policy: policy_ref(self.policy.map_or_else(|| "ci".into(), |policy| policy.0), base),
-            owner: self.owner.map_or(shown, |owner| owner.0),
+            owner: owner(self.owner, around)?,
             host_path: self.host_path,
             path,
         })
     }
+}
+
+/// The rule by which owners are named; a variable is read once, at the start
+fn owner(written: Option<Owner>, around: &Surroundings) -> Result<Rule, ConfigError> {
+    let variable = match written {
+        None => return Ok(Rule::default()),
+        Some(Owner::Rule(rule)) => return Ok(rule),
+        Some(Owner::Variable(variable)) => variable,
+    };
+    let Some(value) = (around.variable)(&variable).filter(|value| !value.is_empty()) else {
+        return Err(ConfigError::NoVariable(variable));
+    };
+    let name = value.to_str().and_then(Name::read).and_then(|Name(name)| Rule::fixed(&name));
+    name.ok_or(ConfigError::OddVariable(variable))
 }
 
 /// A policy's name is a plain word, so a file beside the configuration is written with its `.toml` or with `./`

@@ -30,6 +30,8 @@ pub struct Surroundings {
     pub state_home: Option<OsString>,
     /// `HOME`
     pub home: Option<OsString>,
+    /// Any other, by its name
+    pub variable: fn(&str) -> Option<OsString>,
 }
 
 impl Surroundings {
@@ -44,6 +46,7 @@ impl Surroundings {
             runtime_directory: std::env::var_os("XDG_RUNTIME_DIR"),
             state_home: std::env::var_os("XDG_STATE_HOME"),
             home: std::env::var_os("HOME"),
+            variable: |name| std::env::var_os(name),
         })
     }
 

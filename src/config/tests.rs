@@ -23,6 +23,12 @@ fn place() -> Place {
         runtime_directory: None,
         state_home: None,
         home: Some("/home/ci".into()),
+        variable: |name| match name {
+            "POD_UID" => Some("0a1b-pod".into()),
+            "EMPTY" => Some("".into()),
+            "SPOOFED" => Some("uid:0".into()),
+            _ => None,
+        },
     };
     Place { directory, around }
 }
@@ -77,8 +83,9 @@ fn without_a_file_everything_has_a_default() {
             mode: 0o660,
             group: None,
             policy: PolicyRef::Shipped("ci".into()),
-            owner: socket.into(),
+            owner: Rule::Container,
         }],
+        job_labels: JobLabels::default(),
         audit: Audit { path: audit.into(), rotation, sync: false },
         limits: limits.clone(),
         log: Log { format: LogFormat::Text, level: LevelFilter::INFO, path: None },
@@ -229,7 +236,8 @@ fn a_mistake_is_shown_with_its_line_and_what_was_expected() {
         ("[audit]\nrotate_age = true", "invalid type: boolean `true`, expected a time"),
         ("[[listener]]\nmode = 432", "permission bits in octal and in quotes, as `\"0660\"`"),
         ("[[listener]]\ngroup = -1", "a group by name or number"),
-        ("[[listener]]\nowner = ''", "a name in one line of at most 255 bytes"),
+        ("[[listener]]\nname = ''", "a name in one line of at most 255 bytes"),
+        ("[[listener]]\nowner = 'uid:0'", "expected `container`, `label:KEY`, `uid`, `unit`, `env:NAME`, or a name"),
         ("\nengine = 'tcp://h:1'", "a Unix socket by its absolute path"),
         ("[log]\nformat = 'xml'", "unknown variant `xml`, expected `text` or `json`"),
         ("[log]\nlevel = 'loud'", "unknown variant `loud`, expected one of `off`, `error`"),

@@ -11,6 +11,7 @@ use rustix::process::Gid;
 use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 
 use crate::api::bind::HostPath;
+use crate::owner::rule::Rule;
 
 /// A number of bytes from `MIN` to `MAX`, written as `64KiB`
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,19 @@ pub struct Engine(pub PathBuf);
 /// A name that records and messages can show: not empty, one line, at most 255 bytes
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(pub String);
+
+/// How an owner is named
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// By the caller, or by a fixed name
+    Rule(Rule),
+    /// By an environment variable of sockwarden's own
+    Variable(String),
+}
+
+/// A label's key, or the beginning of keys with a `*` behind
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelKey(pub String);
 
 /// What can be written as a value
 pub trait Value: Sized {
@@ -180,6 +194,36 @@ impl Value for Name {
 
     fn expected() -> String {
         "a name in one line of at most 255 bytes".into()
+    }
+}
+
+impl Value for Owner {
+    fn read(text: &str) -> Option<Self> {
+        let Name(text) = Name::read(text)?;
+        match text.strip_prefix("env:") {
+            Some(variable) => {
+                let fits = !variable.is_empty() && !variable.contains(['=', '\0']);
+                fits.then(|| Self::Variable(variable.to_owned()))
+            }
+            None => Rule::read(&text).map(Self::Rule),
+        }
+    }
+
+    fn expected() -> String {
+        "`container`, `label:KEY`, `uid`, `unit`, `env:NAME`, or a name that looks like no other kind's: no `=`, no such \
+         word before a colon, no container's id"
+            .into()
+    }
+}
+
+impl Value for LabelKey {
+    fn read(text: &str) -> Option<Self> {
+        let Name(key) = Name::read(text)?;
+        (!key.strip_suffix('*').unwrap_or(&key).contains('*')).then_some(Self(key))
+    }
+
+    fn expected() -> String {
+        "a label's key, or the beginning of one and a `*`, as `com.example.job.*`".into()
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::api::bind::HostPath;
 use crate::config::LogFormat;
-use crate::config::value::{Count, Engine, Given, Group, Mode, Name, OrOff, Size, Time};
+use crate::config::value::{Count, Engine, Given, Group, LabelKey, Mode, Name, OrOff, Owner, Size, Time};
 
 /// A whole file
 #[derive(Debug, Default, Deserialize)]
@@ -17,6 +17,7 @@ pub struct Written {
     pub engine: Option<Given<Engine>>,
     pub pins: Option<PathBuf>,
     pub listener: Vec<Listener>,
+    pub caller: Caller,
     pub audit: Audit,
     pub limits: Limits,
     pub log: Log,
@@ -31,8 +32,15 @@ pub struct Listener {
     pub mode: Option<Given<Mode>>,
     pub group: Option<Given<Group>>,
     pub policy: Option<Given<Name>>,
-    pub owner: Option<Given<Name>>,
+    pub owner: Option<Given<Owner>>,
     pub name: Option<Given<Name>>,
+}
+
+/// `[caller]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Caller {
+    pub job_labels: Option<Vec<Given<LabelKey>>>,
 }
 
 /// `[audit]`

@@ -15,10 +15,11 @@ use tokio::time::timeout;
 
 use crate::audit::Audit;
 use crate::audit::file::AuditFile;
+use crate::caller::job::JobLabels;
 use crate::config::{Config, Flags};
 use crate::engine::Engine;
-use crate::exchange::{Cgroups, Gate, Ours, Pins, Room};
-use crate::owner::Owner;
+use crate::exchange::{Callers, Cgroups, Gate, Ours, Pins, Room};
+use crate::owner::rule::Rule;
 use crate::policy::compile::compile;
 use crate::policy::shipped;
 use crate::policy::{Mode, Policy};
@@ -102,7 +103,7 @@ fn gate(place: &Path, policy: &Arc<Policy>) -> std::io::Result<Gate> {
     let limits = config.limits;
     Ok(Gate {
         name: "fuzz".into(),
-        owner: Owner::new(fake::OWNER),
+        callers: Callers::new(Rule::Fixed(fake::OWNER.to_owned()), JobLabels::default()),
         policy,
         engine: Arc::new(Engine::new(config.engine.clone(), limits.engine_connect, limits.engine_answer)),
         audit: Arc::new(Audit::new(AuditFile::open(&config.audit.path, config.audit.rotation, false)?)),
@@ -154,6 +155,7 @@ const MOST: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::owner::Owner;
     use crate::policy::view::suffix;
 
     const DENY_ALL: u8 = 0;

@@ -26,7 +26,7 @@ pub enum Life {
 /// When the engine cannot be asked, or its answer is not understood.
 pub async fn of(engine: &Engine, owner: &str) -> Result<Life, EngineError> {
     if !is_container(owner) {
-        return match owner.contains('=') && !runs_by_label(engine, owner).await? {
+        return match is_label(owner) && !runs_by_label(engine, owner).await? {
             true => Ok(Life::Gone),
             false => Ok(Life::Lives),
         };
@@ -42,6 +42,11 @@ pub async fn of(engine: &Engine, owner: &str) -> Result<Life, EngineError> {
         StatusCode::NOT_FOUND => Ok(Life::Gone),
         status => Err(EngineError::Broken(format!("its container {owner} has status {status}"))),
     }
+}
+
+/// Whether an owner is named after a label: `KEY=VALUE`
+fn is_label(owner: &str) -> bool {
+    owner.contains('=') && !["cgroup:", "unit:"].iter().any(|kind| owner.starts_with(kind))
 }
 
 /// Whether an owner is named after a container: 64 hexadecimal digits

@@ -12,18 +12,16 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 
 use crate::answer::too_many_connections;
-use crate::caller::Caller;
+use crate::caller::peer::Peer;
 use crate::engine::Link;
-use crate::exchange::{Gate, Who, exchange, unreadable};
+use crate::exchange::{Gate, Identity, exchange, unreadable};
 use crate::hangup::Hangup;
 
 /// Serves a connection to its end, or until it is idle after `ending` turned true
 pub async fn serve(gate: Arc<Gate>, stream: UnixStream, mut ending: watch::Receiver<bool>) {
-    let (who, hangup) = match (Caller::of(&stream), Hangup::of(&stream)) {
-        (Ok(mut caller), Ok(hangup)) => {
-            caller.mounts = gate.gives.to_vec();
-            (Arc::new(Who { caller, owner: gate.owner.clone() }), hangup)
-        }
+    // At once: the process may end, and its number be another's.
+    let (identity, hangup) = match (Peer::of(&stream).await, Hangup::of(&stream)) {
+        (Ok(peer), Ok(hangup)) => (Arc::new(Identity::of(peer)), hangup),
         (Err(error), _) | (_, Err(error)) => {
             tracing::warn!(%error, "a connection could not be identified and was closed");
             return;
@@ -32,10 +30,10 @@ pub async fn serve(gate: Arc<Gate>, stream: UnixStream, mut ending: watch::Recei
     let asked = Arc::new(AtomicBool::new(false));
     let service = {
         let (gate, link, asked) = (Arc::clone(&gate), Arc::new(Link::default()), Arc::clone(&asked));
-        let who = Arc::clone(&who);
+        let identity = Arc::clone(&identity);
         service_fn(move |request| {
             asked.store(true, Ordering::Relaxed);
-            let exchange = exchange(Arc::clone(&gate), Arc::clone(&link), Arc::clone(&who), request);
+            let exchange = exchange(Arc::clone(&gate), Arc::clone(&link), Arc::clone(&identity), request);
             async move { Ok::<_, std::convert::Infallible>(exchange.await) }
         })
     };
@@ -61,6 +59,7 @@ pub async fn serve(gate: Arc<Gate>, stream: UnixStream, mut ending: watch::Recei
         }
     };
     let (Err(error), Some(parts)) = (served, connection.into_parts()) else { return };
+    let who = identity.who(&gate).await.unwrap_or_else(|stranger| stranger.who);
     let words = unreadable(&gate, &who, &error, !parts.read_buf.is_empty());
     // Behind an earlier answer, which may still be on its way, nothing may be written.
     if let Some(words) = words.filter(|_| !asked.load(Ordering::Relaxed)) {

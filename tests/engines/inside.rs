@@ -14,7 +14,7 @@ use sockwarden::audit::file::AuditFile;
 use sockwarden::caller::{Caller, CallerLimits, CallerMount, Container};
 use sockwarden::config::{Config, Flags};
 use sockwarden::engine::Engine;
-use sockwarden::exchange::{Gate, Ours, OwnSocket, Pins, Room, Who, exchange};
+use sockwarden::exchange::{Callers, Gate, Identity, Ours, OwnSocket, Pins, Room, Who, exchange};
 use sockwarden::owner::Owner;
 use sockwarden::policy::compile::compile;
 use sockwarden::running::Running;
@@ -44,7 +44,7 @@ impl Inside {
         let file = AuditFile::open(&config.audit.path, config.audit.rotation, false).unwrap();
         let gate = Arc::new(Gate {
             name: "inside".into(),
-            owner: Owner::new("inside"),
+            callers: Callers::default(),
             policy,
             engine: Arc::new(Engine::new(engine.to_owned(), limits.engine_connect, limits.engine_answer)),
             audit: Arc::new(Audit::new(file)),
@@ -91,13 +91,14 @@ impl Inside {
 }
 
 fn nobody() -> Caller {
-    Caller { uid: 0, gid: 0, pid: None, container: None, mounts: Vec::new() }
+    Caller::default()
 }
 
 async fn accept(listener: UnixListener, gate: Arc<Gate>, caller: Arc<Mutex<Caller>>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let who = Arc::new(Who { caller: caller.lock().unwrap().clone(), owner: gate.owner.clone() });
+        let who = Who { caller: caller.lock().unwrap().clone(), owner: Owner::new("inside") };
+        let who = Arc::new(Identity::known(Arc::new(who)));
         let (gate, link) = (Arc::clone(&gate), Arc::default());
         let service = service_fn(move |request| {
             let answer = exchange(Arc::clone(&gate), Arc::clone(&link), Arc::clone(&who), request);

@@ -29,7 +29,7 @@ fn every_key_of_a_listener_is_read() {
         mode: 0o666,
         group: Some(Gid::from_raw(998)),
         policy: PolicyRef::Shipped("readonly".into()),
-        owner: "ci-runners".into(),
+        owner: Rule::Fixed("ci-runners".into()),
     };
     let second = Listener {
         name: "/run/b.sock".into(),
@@ -38,7 +38,7 @@ fn every_key_of_a_listener_is_read() {
         mode: 0o660,
         group: Some(Gid::from_raw(7)),
         policy: PolicyRef::File(base.join("site.toml")),
-        owner: "/run/b.sock".into(),
+        owner: Rule::Container,
     };
     assert_eq!(config.listeners, [first, second]);
 }
@@ -55,7 +55,7 @@ fn flags_make_one_listener_in_place_of_those_of_the_file() {
         mode: 0o600,
         group: Some(Gid::from_raw(998)),
         policy: PolicyRef::File("/site/p".into()),
-        owner: "/site/x.sock".into(),
+        owner: Rule::Container,
     };
     assert_eq!(place().load(text, given).unwrap().listeners, [expected]);
     let only_policy = place().load(text, flags(None, Some("readonly"))).unwrap().listeners;
@@ -93,4 +93,37 @@ fn bad_flags_are_named() {
     place.around.groups = "/gone".into();
     let lookup = place.load("[[listener]]\ngroup = 'docker'", Flags::default()).unwrap_err().to_string();
     assert!(lookup.starts_with("listener.group: cannot look up the group `docker`: "), "{lookup}");
+}
+
+#[test]
+fn every_way_to_name_an_owner_is_read() {
+    let owner = |text: &str| load(&format!("[[listener]]\nowner = '{text}'")).listeners.remove(0).owner;
+    for (text, rule) in [
+        ("container", Rule::Container),
+        ("label:com.example.job", Rule::Label("com.example.job".into())),
+        ("uid", Rule::Uid),
+        ("unit", Rule::Unit),
+        ("team-a", Rule::Fixed("team-a".into())),
+        ("env:POD_UID", Rule::Fixed("0a1b-pod".into())),
+    ] {
+        assert_eq!(owner(text), rule, "{text}");
+    }
+    for text in ["uid:7", "unit:a.service", "listener:x", "label:", "a=b", "", &"0".repeat(64)] {
+        let said = error(&format!("[[listener]]\nowner = '{text}'"));
+        assert!(said.contains("expected `container`, `label:KEY`, `uid`"), "{said}");
+    }
+    assert_eq!(
+        error("[[listener]]\nowner = 'env:GONE'"),
+        "listener.owner: the environment variable `GONE` is not set, or empty"
+    );
+    assert_eq!(error("[[listener]]\nowner = 'env:EMPTY'").rsplit_once("`EMPTY`").unwrap().1, " is not set, or empty");
+    assert!(error("[[listener]]\nowner = 'env:SPOOFED'").contains("`SPOOFED` holds cannot be a fixed name"));
+}
+
+#[test]
+fn a_site_names_the_labels_of_its_jobs() {
+    assert_eq!(load("").job_labels, JobLabels::default());
+    let ours = JobLabels::of_keys(["org.example.job".into(), "org.example.step.*".into()]);
+    assert_eq!(load("[caller]\njob_labels = ['org.example.job', 'org.example.step.*']").job_labels, ours);
+    assert!(error("[caller]\njob_labels = ['a*b']").contains("a label's key, or the beginning of one and a `*`"));
 }
