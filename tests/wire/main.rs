@@ -22,6 +22,7 @@ mod request;
 
 mod answers;
 mod body;
+mod caller;
 mod closed;
 mod crowd;
 mod failure;
