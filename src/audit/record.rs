@@ -2,7 +2,7 @@
 //!
 //! Two lines an exchange, tied by `id`: one before anything is sent (or when it is refused), one when it ends. No values
 //! of environment variables, build arguments, labels or credentials stand here: asks name fields and values of the host's
-//! side only.
+//! side only. Of labels there are those that name the caller's CI job.
 
 use std::time::Duration;
 

@@ -16,6 +16,7 @@ const SOCKET: &str = "SWT_CONNECT_TO";
 
 #[test]
 #[ignore = "a part of other tests, which run it in a process of its own"]
+#[expect(clippy::zombie_processes, reason = "what it starts is to outlive it")]
 fn a_process_that_leaves_its_connection_behind() {
     let stream = UnixStream::connect(std::env::var(SOCKET).unwrap()).unwrap();
     let request =
