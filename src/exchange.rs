@@ -240,7 +240,7 @@ impl Exchange {
         let operation = match self.policy.mounts.allow.is_empty() && plan.is_empty() {
             true => operation,
             false => {
-                let pinning = Pinning::of(&self.policy);
+                let pinning = Pinning::of(&self.policy, &self.who.caller);
                 let followed = paths::follow(&gate.ours, &gate.engine, operation, plan, pinning).await?;
                 (found.facts.paths, found.facts.given) = (followed.facts, followed.given);
                 if let Some(verdict) = refused(&self.policy, &followed.operation, &found.facts) {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::api::bind::HostPath;
 use crate::api::operation::Operation;
+use crate::caller::Caller;
 use crate::engine::{Engine, EngineError, Question};
 use crate::exchange::given::{Plan, Planned};
 use crate::mount::{Host, Protected, Resolved, Unresolved};
@@ -48,19 +49,20 @@ pub struct Followed {
 pub enum Pinning {
     /// All
     All,
-    /// Those that the caller has itself: it can write there, and put links in the place of what was checked
+    /// Those that the caller's container has itself: it can write there, and put links in the place of what was checked
     Given,
     /// None
     Nothing,
 }
 
 impl Pinning {
-    /// What a policy says
-    pub fn of(policy: &Policy) -> Self {
-        match (&policy.pin, &policy.unpinned) {
-            (Some(_), _) => Self::All,
-            (None, None) => Self::Given,
-            (None, Some(_)) => Self::Nothing,
+    /// What a policy says of a caller
+    pub fn of(policy: &Policy, caller: &Caller) -> Self {
+        match (&policy.pin, &policy.unpinned, &caller.container) {
+            (Some(_), ..) => Self::All,
+            (None, None, Some(_)) => Self::Given,
+            // What is given to who runs outside of containers is given by who runs it, as the same user.
+            (None, Some(_), _) | (None, None, None) => Self::Nothing,
         }
     }
 }

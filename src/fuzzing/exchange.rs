@@ -115,7 +115,8 @@ fn gate(place: &Path, policy: &Arc<Policy>) -> std::io::Result<Gate> {
         ours: Arc::new(Ours::default()),
         socket: crate::exchange::OwnSocket::default(),
         gives: [].into(),
-        pins: Arc::new(Pins::new(place.join("pins"))),
+        // Nowhere: whatever were pinned in the place would be removed with it.
+        pins: Arc::new(Pins::new("/dev/null/pins".into())),
         own: Arc::default(),
         tunnels: tokio_util::task::TaskTracker::new(),
     })

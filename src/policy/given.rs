@@ -162,15 +162,15 @@ mod tests {
     #[test]
     fn what_the_caller_has_is_granted_and_never_more_writable() {
         let changes = |verdict: &Verdict| -> Vec<String> {
-            let line = |line: &Option<Line>| line.as_ref().map_or(String::new(), ToString::to_string);
-            let change = |change: &crate::policy::modify::Change| format!("{} {}", change.to, line(&change.line));
+            let line = |line: &Option<Line>| line.as_ref().map_or(String::new(), |line| line.file.to_string());
+            let change = |change: &crate::policy::modify::Change| format!("{} by {}", change.to, line(&change.line));
             verdict.changes.iter().map(change).collect()
         };
         let (sent, verdict) = judged("", "docker run -v /b:/x alpine", &[WRITABLE]);
         assert_eq!((sent.as_str(), verdict.decision), ("/b:/x", Decision::Allow));
         for mode in ["", ":rw", ":z", ":rw,Z"] {
             let (sent, verdict) = judged("", &format!("docker run -v /b:/x{mode} alpine"), &[READ_ONLY]);
-            assert_eq!((sent.as_str(), changes(&verdict)), ("/b:/x:ro", vec!["ro ci:9".to_owned()]), "{mode}");
+            assert_eq!((sent.as_str(), changes(&verdict)), ("/b:/x:ro", vec!["ro by ci".to_owned()]), "{mode}");
         }
         let (sent, _) = judged("", "docker run --mount type=bind,src=/b,dst=/x alpine", &[READ_ONLY]);
         assert!(sent.contains("read_only: true"), "{sent}");
