@@ -53,6 +53,7 @@ pub fn admission(engine: &Engine) -> Vec<String> {
     for id in [&first, &second, &third] {
         job.ask("DELETE", &format!("/containers/{id}?force=1"), "");
     }
+    unlabelled(&mut job);
     crowd(&mut job);
     networks(&mut job);
     volumes(&mut job);
@@ -78,6 +79,21 @@ fn execs(job: &mut Job<'_>, id: &str) {
     let _ = std::process::Command::new("kill").args(["-9", &pid.to_string()]).status();
     let ended = wait(|| make(job).status == 201);
     job.expect(ended, "an exec that ended keeps its place".to_owned());
+}
+
+/// Made for the owner when there was no quota: it counts as its limits are, and without one as all there is
+fn unlabelled(job: &mut Job<'_>) {
+    let host = json!({"Memory": 16 << 20, "NanoCpus": 100_000_000, "PidsLimit": 10, "NetworkMode": "none"});
+    for (memory, wanted) in [(81 << 20, "does not leave that much"), (0, "is used up")] {
+        let old = json!({"Memory": memory, "NanoCpus": 100_000_000, "PidsLimit": 10, "NetworkMode": "none"});
+        let labels = json!({ "sockwarden.owner": job.owner });
+        let body = json!({"Image": "busybox:test", "Cmd": ["true"], "Labels": labels, "HostConfig": old});
+        let made = job.engine("POST", "/containers/create", &body.to_string()).json();
+        let id = made["Id"].as_str().unwrap_or("").to_owned();
+        job.made.push(id.clone());
+        job.refused(&host, &format!("quota of 96 MiB of memory {wanted}"));
+        job.engine("DELETE", &format!("/containers/{id}?force=1"), "");
+    }
 }
 
 /// Many creates at once, none of which knows of the others
@@ -214,6 +230,7 @@ fn crash(job: &mut Job<'_>, parent: &str) {
 struct Job<'a> {
     target: &'a Path,
     gate: Gate,
+    owner: String,
     prefix: String,
     made: Vec<String>,
     failed: Vec<String>,
@@ -230,7 +247,7 @@ impl<'a> Job<'a> {
         // Nobody else's containers are counted.
         let owner = format!("{prefix}{}", if quota.contains("cgroup") { "cgroup" } else { "admission" });
         let gate = Gate::with_owner(&engine.socket, &policy, &owner);
-        Self { target: &engine.socket, gate, prefix, made: Vec::new(), failed: Vec::new() }
+        Self { target: &engine.socket, gate, owner, prefix, made: Vec::new(), failed: Vec::new() }
     }
 
     fn expect(&mut self, holds: bool, what: String) {
