@@ -146,7 +146,7 @@ impl Server {
         let all = Arc::new(Semaphore::new(limits.connections));
         let running = Arc::new(Running::new(limits.requests_per_owner));
         let turns = Arc::new(Turns::default());
-        let cgroups = Arc::new(Cgroups::new(config.engine.clone()));
+        let cgroups = Arc::new(Cgroups::new(config.engine.clone(), Arc::clone(&turns), Arc::clone(&running)));
         let room = Room::new(limits);
         let ours = Arc::new(ours(&config));
         let pins = Arc::new(Pins::new(config.pins.clone()));
@@ -187,13 +187,12 @@ impl Server {
             connections.spawn(accept(gate, socket, [Arc::clone(&all), own], ended.clone(), connections.clone()));
         }
         let notice = Arc::new(Notify::new());
-        let wanted = policies.want_cgroups();
-        let cgroups = sweep_cgroups(cgroups, wanted, Arc::clone(&engine), turns, Arc::clone(&running));
-        let sweeping_cgroups = tokio::spawn(cgroups);
         let reaper = Reaper::new(Arc::clone(&engine), audit, running, sites, Arc::clone(&notice));
         let reaper = Arc::new(reaper);
         let reaping = tokio::spawn(Arc::clone(&reaper).run(ended));
         let sweeping = tokio::spawn(sweep(Arc::clone(&pins), Arc::clone(&engine), notice));
+        let wanted = policies.want_cgroups();
+        let sweeping_cgroups = tokio::spawn(sweep_cgroups(Arc::clone(&cgroups), wanted, Arc::clone(&engine)));
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(done);
@@ -243,6 +242,7 @@ impl Server {
         if cleaned.as_ref().is_some_and(|cleaned| !cleaned.removed.is_empty()) {
             // What they were made for is gone; what is not taken away now is at the next start.
             let _ = timeout(SWEEP, pins.sweep(&engine)).await;
+            let _ = timeout(SWEEP, cgroups.sweep(&engine)).await;
         }
         cleaned
     }
@@ -270,13 +270,7 @@ async fn sweep(pins: Arc<Pins>, engine: Arc<Engine>, cleaned: Arc<Notify>) {
 }
 
 /// Takes cgroups away soon after their owners' last containers; `wanted` says at once whether they can be made
-async fn sweep_cgroups(
-    cgroups: Arc<Cgroups>,
-    wanted: bool,
-    engine: Arc<Engine>,
-    turns: Arc<Turns>,
-    running: Arc<Running>,
-) {
+async fn sweep_cgroups(cgroups: Arc<Cgroups>, wanted: bool, engine: Arc<Engine>) {
     let mut turn = interval(SWEEP);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -285,7 +279,7 @@ async fn sweep_cgroups(
         if wanted && let Err(error) = cgroups.ground(&engine).await {
             tracing::warn!(%error, "it is not known yet whether owners can have cgroups");
         }
-        if let Err(error) = cgroups.sweep(&engine, &turns, &running).await {
+        if let Err(error) = cgroups.sweep(&engine).await {
             tracing::warn!(%error, "cgroups are not swept");
         }
     }

@@ -22,14 +22,18 @@ use crate::running::Running;
 pub struct Cgroups {
     /// The engine's socket
     engine: PathBuf,
+    /// In whose turn nothing is made
+    turns: Arc<Turns>,
+    /// Whose requests run
+    running: Arc<Running>,
     /// Where they are made; nothing where they cannot be
     ground: OnceCell<Option<Arc<Ground>>>,
 }
 
 impl Cgroups {
     /// For the engine behind a socket
-    pub fn new(engine: PathBuf) -> Self {
-        Self { engine, ground: OnceCell::new() }
+    pub fn new(engine: PathBuf, turns: Arc<Turns>, running: Arc<Running>) -> Self {
+        Self { engine, turns, running, ground: OnceCell::new() }
     }
 
     /// Where cgroups are made; found out once, and told in the log where they cannot be
@@ -72,7 +76,7 @@ impl Cgroups {
     ///
     /// # Errors
     /// When the engine cannot be asked; nothing is taken away then.
-    pub async fn sweep(&self, engine: &Engine, turns: &Arc<Turns>, running: &Running) -> Result<(), EngineError> {
+    pub async fn sweep(&self, engine: &Engine) -> Result<(), EngineError> {
         let Some(ground) = self.ground.get().cloned().flatten() else { return Ok(()) };
         let tags = tokio::task::spawn_blocking(move || (ground.tags(), ground)).await;
         let Ok((tags, ground)) = tags else { return Ok(()) };
@@ -82,9 +86,9 @@ impl Cgroups {
         let owners = owners(engine).await?;
         for tag in tags.into_iter().filter(|tag| !owners.contains(tag)) {
             // In its turn no container is made, and what there is already is in the list.
-            let Some(_turn) = turns.try_take(&tag.as_str().into()) else { continue };
+            let Some(_turn) = self.turns.try_take(&tag.as_str().into()) else { continue };
             // A build runs containers that nobody owns; one that begins now waits for its turn, and makes the cgroup anew.
-            if self::owners(engine).await?.contains(&tag) || running.any(|name| Owner::new(name).tag() == tag) {
+            if self::owners(engine).await?.contains(&tag) || self.running.any(|name| Owner::new(name).tag() == tag) {
                 continue;
             }
             let (ground, shown) = (Arc::clone(&ground), tag.clone());

@@ -101,15 +101,16 @@ fn gate(place: &Path, policy: &Arc<Policy>) -> std::io::Result<Gate> {
     let config = Config::load(Some(Path::new("/dev/null")), flags).map_err(std::io::Error::other)?;
     let (_, policy) = watch::channel(Arc::clone(policy));
     let limits = config.limits;
+    let (turns, running) = (Arc::default(), Arc::new(Running::new(limits.requests_per_owner)));
     Ok(Gate {
         name: "fuzz".into(),
         callers: Callers::new(Rule::Fixed(fake::OWNER.to_owned()), JobLabels::default()),
         policy,
         engine: Arc::new(Engine::new(config.engine.clone(), limits.engine_connect, limits.engine_answer)),
         audit: Arc::new(Audit::new(AuditFile::open(&config.audit.path, config.audit.rotation, false)?)),
-        turns: Arc::default(),
-        cgroups: Arc::new(Cgroups::new(config.engine)),
-        running: Arc::new(Running::new(limits.requests_per_owner)),
+        cgroups: Arc::new(Cgroups::new(config.engine, Arc::clone(&turns), Arc::clone(&running))),
+        turns,
+        running,
         room: Room::new(&limits),
         limits,
         ours: Arc::new(Ours::default()),
