@@ -207,6 +207,57 @@ error[P014]: labels that begin with `sockwarden.` are set by sockwarden itself
 }
 
 #[test]
+fn what_is_shared_has_names_and_stands_under_the_owner() {
+    let report = report(
+        r##"
+[owner]
+share = { networks = ["ci-*", "a/b"], volumes = "cache", images = ["Library/Go"], network = ["x"] }
+[run]
+share = true
+"##,
+    );
+    insta::assert_snapshot!(report, @r##"
+error[P014]: this pattern cannot be used
+ --> policy.toml:2:31
+  |
+2 | share = { networks = ["ci-*", "a/b"], volumes = "cache", images = ["Library/Go"], network = ["x"] }
+  |                               ^^^^^ no object can have this name
+  |
+  = help: names are letters, digits, `_`, `.` and `-`; `*` stands for any text
+
+error[P003]: `owner.share.volumes` must be a list
+ --> policy.toml:2:49
+  |
+2 | share = { networks = ["ci-*", "a/b"], volumes = "cache", images = ["Library/Go"], network = ["x"] }
+  |                                                 ^^^^^^^ this is a string
+
+error[P008]: this pattern cannot be used
+ --> policy.toml:2:68
+  |
+2 | share = { networks = ["ci-*", "a/b"], volumes = "cache", images = ["Library/Go"], network = ["x"] }
+  |                                                                    ^^^^^^^^^^^^ a repository is lower-case letters and digits, joined by `.`, `_`, `__`, `-` and `/`
+  |
+  = help: write `library/go`
+
+error[P002]: `owner.share` has no key `network`
+ --> policy.toml:2:83
+  |
+2 | share = { networks = ["ci-*", "a/b"], volumes = "cache", images = ["Library/Go"], network = ["x"] }
+  |                                                                                   ^^^^^^^ unknown key
+  |
+  = help: did you mean `networks`?
+
+error[P002]: `run` has no key `share`
+ --> policy.toml:4:1
+  |
+4 | share = true
+  | ^^^^^ unknown key
+  |
+  = help: `share` stands in `[owner]`
+"##);
+}
+
+#[test]
 fn rules_are_anchored_and_complete() {
     let report = report(
         r##"

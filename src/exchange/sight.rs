@@ -108,7 +108,62 @@ fn matches(patterns: &[TextPattern], name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::bind::HostPath;
+    use crate::caller::{Caller, CallerMount, Container};
+    use crate::owner::Owner;
     use crate::policy::compile::compile;
+
+    fn job() -> Who {
+        let mount = |volume: &str, writable: bool| CallerMount {
+            destination: HostPath::parse("/x").unwrap(),
+            source: None,
+            volume: Some(volume.to_owned()),
+            writable,
+        };
+        let container = Container {
+            id: "1".repeat(64),
+            name: "runner-1".to_owned(),
+            mounts: vec![mount("builds", true), mount("cache", false), mount("both", false), mount("both", true)],
+            networks: vec![("ci".to_owned(), "2".repeat(64))],
+            ..Container::default()
+        };
+        let caller = Caller { uid: 0, gid: 0, pid: Some(1), container: Some(container) };
+        Who { caller, owner: Owner::new("job-7") }
+    }
+
+    fn standing(share: &str, object: Object, id: &str, name: &str, owner: Option<&str>) -> Standing {
+        let policy = compile("x", &format!("[owner]\nisolate = true\nshare = {{ {share} }}")).unwrap();
+        Sight { who: &job(), policy: &policy }.standing(Seen { object, id, name, owner })
+    }
+
+    #[test]
+    fn a_caller_sees_its_own_container_and_what_that_is_attached_to() {
+        let (id, net) = ("1".repeat(64), "2".repeat(64));
+        for (object, id, name, expected) in [
+            (Object::Container, id.as_str(), "runner-1", Standing::Borrowed(Purpose::Use)),
+            (Object::Container, "4", "runner-1", Standing::Foreign),
+            (Object::Network, &net, "ci", Standing::Borrowed(Purpose::Use)),
+            (Object::Network, "5", "ci", Standing::Foreign),
+            (Object::Network, "6", "bridge", Standing::Borrowed(Purpose::Use)),
+            (Object::Volume, "builds", "builds", Standing::Borrowed(Purpose::Write)),
+            (Object::Volume, "cache", "cache", Standing::Borrowed(Purpose::Use)),
+            (Object::Volume, "both", "both", Standing::Borrowed(Purpose::Write)),
+            (Object::Volume, "other", "other", Standing::Foreign),
+        ] {
+            assert_eq!(standing("", object, id, name, None), expected, "{object:?} {name}");
+            // Somebody's label on it changes nothing about what it is attached to.
+            assert_eq!(standing("", object, id, name, Some("job-8")), expected, "{object:?} {name}");
+            assert_eq!(standing("", object, id, name, Some("job-7")), Standing::Own, "{object:?} {name}");
+        }
+    }
+
+    #[test]
+    fn what_is_shared_is_there_to_be_used() {
+        let share = "networks = ['ci-*'], volumes = ['go']";
+        assert_eq!(standing(share, Object::Network, "7", "ci-db", None), Standing::Borrowed(Purpose::Use));
+        assert_eq!(standing(share, Object::Volume, "go", "go", None), Standing::Borrowed(Purpose::Write));
+        assert_eq!(standing(share, Object::Container, "8", "ci-db", None), Standing::Foreign);
+    }
 
     #[test]
     fn a_wide_pattern_shares_nothing_that_an_owner_made() {

@@ -152,9 +152,9 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
     }
     cleaning::add(&mut policy.cleaning, cleaning, report);
     let file::Share { networks, volumes, images } = share;
-    let text = |word: &Spanned<String>| pattern::text(word.as_ref());
-    grants::add_shared(&mut policy.share.networks, networks, Code::BadText, text, report);
-    grants::add_shared(&mut policy.share.volumes, volumes, Code::BadText, text, report);
+    let name = |word: &Spanned<String>| pattern::name(word.as_ref());
+    grants::add_shared(&mut policy.share.networks, networks, Code::BadText, name, report);
+    grants::add_shared(&mut policy.share.volumes, volumes, Code::BadText, name, report);
     let image = |word: &Spanned<String>| image::image(word.as_ref());
     grants::add_shared(&mut policy.share.images, images, Code::ImagePattern, image, report);
     fixed::add_limits(&mut policy.limits, limits, report);

@@ -28,6 +28,19 @@ impl BadPattern {
     }
 }
 
+/// A name of a network or volume, in which `*` stands for any text
+///
+/// # Errors
+/// When no object can have such a name.
+pub fn name(pattern: &str) -> Result<TextPattern, BadPattern> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '*');
+    if pattern.is_empty() || !pattern.chars().all(plain) {
+        let help = "names are letters, digits, `_`, `.` and `-`; `*` stands for any text".to_owned();
+        return Err(BadPattern { what: "no object can have this name".to_owned(), help: Some(help) });
+    }
+    text(pattern)
+}
+
 /// Whole text in which `*` stands for any text
 pub fn text(pattern: &str) -> Result<TextPattern, BadPattern> {
     let literals: Vec<String> = pattern.split('*').map(regex::escape).collect();
