@@ -27,6 +27,7 @@ mod engines {
     pub mod references;
     pub mod run;
     pub mod setting;
+    pub mod shared;
     pub mod stage;
     pub mod tar;
 }
@@ -69,6 +70,11 @@ fn a_loaded_archive_gives_no_name_that_the_policy_does_not_grant() {
 #[test]
 fn two_owners_have_an_engine_each() {
     engines::setting::on_each_engine(engines::isolation::run);
+}
+
+#[test]
+fn what_is_shared_is_used_by_all_and_changed_by_none() {
+    engines::setting::on_each_engine(engines::shared::run);
 }
 
 #[test]

@@ -201,8 +201,8 @@ impl<'a> Play<'a> {
             }
         };
         let gate = Gate::start(&engine.socket, &policy);
-        let bare = World::open(engine, engine.socket.clone(), Side::Bare, &granted.path);
-        let gated = World::open(engine, gate.socket(), Side::Gated, &granted.path);
+        let bare = World::open(engine, engine.socket.clone(), Side::Bare, &granted.path, String::new());
+        let gated = World::open(engine, gate.socket(), Side::Gated, &granted.path, gate.suffix());
         assert!(gated.owner().is_some(), "what is made through sockwarden carries no owner");
         Self { engine, phase, plan, plain, bare, gated, _gate: gate }
     }
@@ -260,7 +260,8 @@ impl<'a> Play<'a> {
         } else if !through.is_empty() && raw.is_empty() {
             tally.alone.push(self.told(request, &all, "is taken by sockwarden alone"));
         } else if !through.is_empty() {
-            if essences(&through) == essences(&raw) || dropped(base, bends) {
+            let own_instead = hurts && self.names_anothers_volume(request, &all);
+            if essences(&through) == essences(&raw) || dropped(base, bends) || own_instead {
                 tally.same += 1;
                 tally.passed_bent += usize::from(!bends.is_empty());
             } else {
@@ -269,6 +270,14 @@ impl<'a> Play<'a> {
                 failed.push(format!("{told}\n  raw -> through: {}", differences("", &one, &other).join("\n    ")));
             }
         }
+    }
+
+    /// Whether it asks for a volume by the name of another's, which through sockwarden is one of the caller's own
+    fn names_anothers_volume(&self, request: &Request, kept: &[usize]) -> bool {
+        let names = self.gated.names(request.number);
+        let bytes = self.plan.draft(request, kept, &names).0.bytes();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        ["victim_volume", "spare_volume"].iter().any(|name| text.contains(&names[*name]))
     }
 
     fn through(&mut self, request: &Request, kept: &[usize]) -> Vec<Effect> {

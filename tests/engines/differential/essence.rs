@@ -16,6 +16,7 @@ impl World {
             host["Runtime"] = "runc".into();
         }
         real_sources(&mut host);
+        without_unnamed(&mut host);
         let networks: Vec<&String> =
             container["NetworkSettings"]["Networks"].as_object().into_iter().flat_map(|all| all.keys()).collect();
         let mut mounts: Vec<Value> = container["Mounts"]
@@ -34,10 +35,33 @@ impl World {
     pub(super) fn common(&self, mut essence: Value) -> Value {
         disown(&mut essence);
         let mut text = essence.to_string().replace(&self.prefix, "PREFIX-").replace(&self.names["image_id"], "IMAGE");
+        if !self.suffix.is_empty() {
+            text = text.replace(&self.suffix, "");
+        }
         for (name, id) in &self.ids {
             text = text.replace(id, &name.to_uppercase());
         }
         serde_json::from_str(&text).unwrap()
+    }
+}
+
+/// Volumes without a name are asked for in another way, to have labels; as mounts they are still compared
+fn without_unnamed(host: &mut Value) {
+    let unnamed = |mount: &Value| mount["Type"] == "volume" && mount["Source"].as_str().unwrap_or("").is_empty();
+    for (list, drops) in [
+        ("Mounts", &unnamed as &dyn Fn(&Value) -> bool),
+        ("Binds", &|bind: &Value| !bind.as_str().unwrap_or(":").contains(':')),
+    ] {
+        if let Some(elements) = host[list].as_array_mut() {
+            elements.retain(|element| !drops(element));
+            if elements.is_empty() {
+                host[list] = Value::Null;
+            }
+        }
+        // Absent where the engine says nothing of an empty list.
+        if host[list].is_null() {
+            host.as_object_mut().unwrap().remove(list);
+        }
     }
 }
 

@@ -20,14 +20,14 @@ impl World {
             }
         }
         if name.ends_with("volume") {
-            self.delete(&format!("/volumes/{}?force=1", self.names[name]));
+            self.delete(&format!("/volumes/{}?force=1", self.there(name)));
         }
         if name.ends_with("network") {
             for container in ["victim", "own"] {
-                let body = json!({"Container": self.names[container], "Force": true}).to_string();
-                ask(&self.engine, "POST", &format!("/networks/{}/disconnect", self.names[name]), &body);
+                let body = json!({"Container": self.there(container), "Force": true}).to_string();
+                ask(&self.engine, "POST", &format!("/networks/{}/disconnect", self.there(name)), &body);
             }
-            self.delete(&format!("/networks/{}", self.names[name]));
+            self.delete(&format!("/networks/{}", self.there(name)));
         }
         for name in [&name].into_iter().chain(also) {
             self.make(name);
@@ -90,7 +90,7 @@ impl World {
 
     /// What of an object stays as it is when nobody touches it; null when it is gone
     pub(super) fn state(&self, name: &str) -> Value {
-        let called = &self.names[name];
+        let called = self.there(name);
         if name == "foreign_image" {
             return self.get(&format!("/images/{called}/json"))["Id"].clone();
         }

@@ -18,6 +18,8 @@ pub struct World {
     pub(super) engine: PathBuf,
     pub(super) maker: PathBuf,
     pub(super) prefix: String,
+    /// What ends the names of the caller's own on the engine
+    pub(super) suffix: String,
     pub(super) subnets: (String, usize),
     pub(super) names: BTreeMap<String, String>,
     pub(super) ids: BTreeMap<&'static str, String>,
@@ -49,7 +51,7 @@ pub struct Effect {
 
 impl World {
     /// Makes what is the caller's through the `maker`, and what is not on the engine itself
-    pub fn open(engine: &Engine, maker: PathBuf, side: Side, granted: &str) -> Self {
+    pub fn open(engine: &Engine, maker: PathBuf, side: Side, granted: &str, suffix: String) -> Self {
         let (pid, number) = (std::process::id(), (engine.name.len() & 3) * 64);
         let (prefix, net) = match side {
             Side::Bare => (format!("swd{pid}b-"), 214),
@@ -68,10 +70,16 @@ impl World {
         let (ids, pristine, images, engine) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), engine.socket.clone());
         // The image that is somebody else's is a name of ours, tagged by the stage.
         names.insert("foreign_image".to_owned(), stage.names["foreign_image"].clone());
-        let mut world = Self { engine, maker, prefix, subnets, names, ids, pristine, images, _stage: stage };
+        let mut world = Self { engine, maker, prefix, suffix, subnets, names, ids, pristine, images, _stage: stage };
         OBJECTS.iter().for_each(|name| world.make(name));
         world.images = world.listed_images();
         world
+    }
+
+    /// What an object is called on the engine
+    pub(super) fn there(&self, name: &str) -> String {
+        let suffix = if is_foreign(name) { "" } else { &self.suffix };
+        format!("{}{suffix}", self.names[name])
     }
 
     /// A network's addresses
@@ -130,7 +138,8 @@ impl World {
         let mut effects = Vec::new();
         let filter = |key: &str, value: &str| format!("filters=%7B%22{key}%22%3A%5B%22{value}%22%5D%7D");
         let listed = |target: String| self.get(&target);
-        let own = |id: &str| self.ids.values().any(|known| known == id) || self.names.values().any(|known| known == id);
+        let known: Vec<String> = OBJECTS.iter().map(|name| self.there(name)).collect();
+        let own = |id: &str| self.ids.values().chain(&known).any(|known| known == id);
         let said: Vec<String> = answers
             .iter()
             .filter(|answer| answer.status == 201)
