@@ -71,16 +71,15 @@ struct Memory {
 }
 
 impl Reaper {
-    /// Looks after what is made through these listeners; `cleaned` is told after each cleaning
-    pub fn new(
-        engine: Arc<Engine>,
-        audit: Arc<Audit>,
-        running: Arc<Running>,
-        sites: Vec<Site>,
-        cleaned: Arc<Notify>,
-    ) -> Self {
+    /// Looks after what is made through listeners that do not serve yet; `cleaned` is told after each cleaning
+    pub fn new(engine: Arc<Engine>, audit: Arc<Audit>, running: Arc<Running>, cleaned: Arc<Notify>) -> Self {
         let begun = u64::from_str_radix(&new_id(), 16).unwrap_or(0);
-        Self { cleaner: Cleaner { engine, audit }, running, sites, cleaned, begun }
+        Self { cleaner: Cleaner { engine, audit }, running, sites: Vec::new(), cleaned, begun }
+    }
+
+    /// Looks after one more listener
+    pub fn add(&mut self, site: Site) {
+        self.sites.push(site);
     }
 
     /// Cleans up after every owner that ends, until this is dropped or `ending` turns true; what has begun is finished

@@ -153,11 +153,14 @@ impl Server {
         let own = Arc::new(OwnIds::default());
         tell_of_sight(&config, &policies);
         tell_of_callers(&config);
-        let (mut claims, mut sites) = (Vec::new(), Vec::new());
+        let notice = Arc::new(Notify::new());
+        let mut reaper =
+            Reaper::new(Arc::clone(&engine), Arc::clone(&audit), Arc::clone(&running), Arc::clone(&notice));
+        let mut claims = Vec::new();
         for (index, (listener, (socket, claim))) in config.listeners.iter().zip(sockets).enumerate() {
             claims.extend(claim);
             let Some(policy) = policies.subscribe(index) else { continue };
-            sites.push(Site {
+            reaper.add(Site {
                 listener: listener.name.as_str().into(),
                 owner: match &listener.owner {
                     Rule::Fixed(owner) => Some(owner.as_str().into()),
@@ -186,8 +189,6 @@ impl Server {
             let own = Arc::new(Semaphore::new(limits.connections_per_listener));
             connections.spawn(accept(gate, socket, [Arc::clone(&all), own], ended.clone(), connections.clone()));
         }
-        let notice = Arc::new(Notify::new());
-        let reaper = Reaper::new(Arc::clone(&engine), audit, running, sites, Arc::clone(&notice));
         let reaper = Arc::new(reaper);
         let reaping = tokio::spawn(Arc::clone(&reaper).run(ended));
         let sweeping = tokio::spawn(sweep(Arc::clone(&pins), Arc::clone(&engine), notice));

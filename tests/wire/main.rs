@@ -19,6 +19,7 @@ mod prompt;
 mod proxy;
 #[path = "../recorded/request.rs"]
 mod request;
+mod world;
 
 mod answers;
 mod body;
@@ -33,6 +34,7 @@ mod limits;
 mod link;
 mod mutated;
 mod quota;
+mod reap;
 mod record;
 mod recorded;
 mod serving;

@@ -93,6 +93,11 @@ impl Peer {
         assert!(rest.is_empty(), "instead of the end came {:?}", String::from_utf8_lossy(&rest));
     }
 
+    /// Waits for the next byte; tells whether there is one
+    pub fn is_open(&mut self) -> bool {
+        !self.unread.is_empty() || self.more()
+    }
+
     fn line(&mut self) -> String {
         let end = loop {
             match self.unread.windows(2).position(|window| window == b"\r\n") {

@@ -187,6 +187,14 @@ impl Proxy {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
+    /// Ends it by SIGKILL, and keeps what it has written
+    pub fn kill(mut self) -> TempDir {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.ended = true;
+        std::mem::replace(&mut self._directory, tempfile::tempdir().unwrap())
+    }
+
     /// Ends it by SIGTERM; all records are written then
     pub fn stop(self) -> Left {
         self.signal(Signal::TERM);
