@@ -309,7 +309,8 @@ impl Exchange {
         // Until the engine has answered nobody can count what it makes, nor miss it at the owner's end.
         let to_its_end = soon && (turn.is_some() || making.is_some());
         let sending = send(Arc::clone(&gate), link, who, Arc::clone(&recorded), volumes, version, upload);
-        let sending = async move { (sending.await, turn, making).0 };
+        // Not within this future, of which every open connection has one, idle or not.
+        let sending = Box::pin(async move { (sending.await, turn, making).0 });
         let sent = match to_its_end {
             false => in_time(patience, sending).await,
             // Whatever becomes of the client.

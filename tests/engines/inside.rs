@@ -50,7 +50,11 @@ impl Inside {
             audit: Arc::new(Audit::new(file)),
             running: Arc::new(Running::new(limits.requests_per_owner)),
             turns: Arc::default(),
-            cgroups: Arc::new(sockwarden::exchange::Cgroups::new(engine.to_owned())),
+            cgroups: Arc::new(sockwarden::exchange::Cgroups::new(
+                engine.to_owned(),
+                Arc::default(),
+                Arc::new(Running::new(9)),
+            )),
             room: Room::new(&limits),
             limits,
             ours: Arc::new(Ours {
