@@ -118,6 +118,7 @@ mod tests {
             destination: HostPath::parse("/x").unwrap(),
             source: None,
             volume: Some(volume.to_owned()),
+            subpath: String::new(),
             writable,
         };
         let container = Container {
@@ -127,7 +128,7 @@ mod tests {
             networks: vec![("ci".to_owned(), "2".repeat(64))],
             ..Container::default()
         };
-        let caller = Caller { uid: 0, gid: 0, pid: Some(1), container: Some(container) };
+        let caller = Caller { pid: Some(1), container: Some(container), ..Caller::default() };
         Who { caller, owner: Owner::new("job-7") }
     }
 
