@@ -125,12 +125,14 @@ async fn told(engine: &Engine) -> Result<Told, EngineError> {
         driver: String,
         #[serde(rename = "CgroupVersion", default)]
         version: String,
+        #[serde(rename = "ID", default)]
+        id: String,
         #[serde(rename = "SecurityOptions", default)]
         security: Option<Vec<String>>,
     }
     let (_, body) = engine.question(Question::Info).await?;
-    let Info { driver, version, security } =
+    let Info { driver, version, id, security } =
         serde_json::from_slice(&body).map_err(|error| EngineError::Broken(error.to_string()))?;
     let rootless = security.iter().flatten().any(|option| option.split(',').any(|word| word == "name=rootless"));
-    Ok(Told { driver, version, rootless })
+    Ok(Told { driver, version, rootless, id })
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::mounts::Hierarchies;
-use super::{OURS, Sums, is_tag};
+use super::{Sums, is_tag};
 
 /// One thing to be so
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,18 +24,17 @@ pub(super) enum Step {
 
 impl Hierarchies {
     /// What is above all owners
-    pub(super) fn first_steps(&self) -> Vec<Step> {
-        let ours = [&self.memory, &self.cpu, &self.pids].map(|root| Step::Directory(root.join(OURS)));
-        let mut steps = Vec::from(ours);
+    pub(super) fn first_steps(&self, ours: &str) -> Vec<Step> {
+        let mut steps = Vec::from([&self.memory, &self.cpu, &self.pids].map(|root| Step::Directory(root.join(ours))));
         // Before Linux 5.11 a parent does not count what its children use, unless told so.
-        steps.push(Step::MaySay(self.memory.join(OURS).join("memory.use_hierarchy"), "1".to_owned()));
+        steps.push(Step::MaySay(self.memory.join(ours).join("memory.use_hierarchy"), "1".to_owned()));
         steps
     }
 
     /// What an owner's cgroup takes
-    pub(super) fn steps(&self, tag: &str, sums: &Sums) -> Vec<Step> {
-        let mut steps = self.first_steps();
-        let [memory, cpu, pids] = [&self.memory, &self.cpu, &self.pids].map(|root| root.join(OURS).join(tag));
+    pub(super) fn steps(&self, ours: &str, tag: &str, sums: &Sums) -> Vec<Step> {
+        let mut steps = self.first_steps(ours);
+        let [memory, cpu, pids] = [&self.memory, &self.cpu, &self.pids].map(|root| root.join(ours).join(tag));
         steps.extend([&memory, &cpu, &pids].map(|directory| Step::Directory(directory.clone())));
         let bytes = sums.memory.map(whole_pages);
         let text =
@@ -50,37 +49,37 @@ impl Hierarchies {
     }
 
     /// Tags of the cgroups that there are, in any hierarchy
-    pub(super) fn tags(&self) -> Vec<String> {
-        let mut tags: Vec<String> = self.all.iter().flat_map(|root| tags(&root.join(OURS))).collect();
+    pub(super) fn tags(&self, ours: &str) -> Vec<String> {
+        let mut tags: Vec<String> = self.all.iter().flat_map(|root| tags(&root.join(ours))).collect();
         tags.sort();
         tags.dedup();
         tags
     }
 
     /// Takes an owner's cgroup out of every hierarchy
-    pub(super) fn remove(&self, tag: &str) -> io::Result<()> {
+    pub(super) fn remove(&self, ours: &str, tag: &str) -> io::Result<()> {
         // Those that carry limits go last: while anything is in one of them, all of them stay.
         let limits = [&self.memory, &self.cpu, &self.pids];
         for root in limits.into_iter().chain(&self.all) {
-            if has_children(&root.join(OURS).join(tag))? {
+            if has_children(&root.join(ours).join(tag))? {
                 return Err(Errno::BUSY.into());
             }
         }
         let others = self.all.iter().filter(|root| !limits.contains(root));
-        others.chain(limits).try_for_each(|root| remove(&root.join(OURS).join(tag)))
+        others.chain(limits).try_for_each(|root| remove(&root.join(ours).join(tag)))
     }
 }
 
 /// What is above all owners, in version 2
-pub(super) fn unified_first(root: &Path) -> Vec<Step> {
-    let ours = root.join(OURS);
+pub(super) fn unified_first(root: &Path, ours: &str) -> Vec<Step> {
+    let ours = root.join(ours);
     vec![Step::Enables(root.to_owned()), Step::Directory(ours.clone()), Step::Enables(ours)]
 }
 
 /// What an owner's cgroup takes, in version 2
-pub(super) fn unified(root: &Path, tag: &str, sums: &Sums) -> Vec<Step> {
-    let mut steps = unified_first(root);
-    let own = root.join(OURS).join(tag);
+pub(super) fn unified(root: &Path, ours: &str, tag: &str, sums: &Sums) -> Vec<Step> {
+    let mut steps = unified_first(root, ours);
+    let own = root.join(ours).join(tag);
     steps.push(Step::Directory(own.clone()));
     steps.push(Step::Enables(own.clone()));
     let text = |number: Option<i64>| number.map_or_else(|| "max".to_owned(), |number| number.to_string());
@@ -191,6 +190,7 @@ const LEAST: i64 = 1000;
 mod tests {
     use super::*;
 
+    const OURS: &str = "sockwarden-01234567";
     const TAG: &str = "0123456789ab";
     const SUMS: Sums = Sums { memory: Some((4 << 30) + 5), nano_cpus: Some(1_500_000_000), pids: Some(100) };
 
@@ -212,22 +212,22 @@ mod tests {
 
     #[test]
     fn in_version_1_each_hierarchy_carries_its_sum() {
-        let steps = shown(&hierarchies(Path::new("")).steps(TAG, &SUMS));
+        let steps = shown(&hierarchies(Path::new("")).steps(OURS, TAG, &SUMS));
         assert_eq!(
             steps,
             [
-                "mkdir memory/sockwarden",
-                "mkdir cpu,cpuacct/sockwarden",
-                "mkdir pids/sockwarden",
-                "memory/sockwarden/memory.use_hierarchy ?= 1",
-                "mkdir memory/sockwarden/0123456789ab",
-                "mkdir cpu,cpuacct/sockwarden/0123456789ab",
-                "mkdir pids/sockwarden/0123456789ab",
-                "memory/sockwarden/0123456789ab/memory.limit_in_bytes = 4294967296",
-                "memory/sockwarden/0123456789ab/memory.memsw.limit_in_bytes ?= 8589934592",
-                "cpu,cpuacct/sockwarden/0123456789ab/cpu.cfs_period_us = 100000",
-                "cpu,cpuacct/sockwarden/0123456789ab/cpu.cfs_quota_us = 150000",
-                "pids/sockwarden/0123456789ab/pids.max = 100",
+                "mkdir memory/sockwarden-01234567",
+                "mkdir cpu,cpuacct/sockwarden-01234567",
+                "mkdir pids/sockwarden-01234567",
+                "memory/sockwarden-01234567/memory.use_hierarchy ?= 1",
+                "mkdir memory/sockwarden-01234567/0123456789ab",
+                "mkdir cpu,cpuacct/sockwarden-01234567/0123456789ab",
+                "mkdir pids/sockwarden-01234567/0123456789ab",
+                "memory/sockwarden-01234567/0123456789ab/memory.limit_in_bytes = 4294967296",
+                "memory/sockwarden-01234567/0123456789ab/memory.memsw.limit_in_bytes ?= 8589934592",
+                "cpu,cpuacct/sockwarden-01234567/0123456789ab/cpu.cfs_period_us = 100000",
+                "cpu,cpuacct/sockwarden-01234567/0123456789ab/cpu.cfs_quota_us = 150000",
+                "pids/sockwarden-01234567/0123456789ab/pids.max = 100",
             ]
         );
     }
@@ -235,21 +235,21 @@ mod tests {
     #[test]
     fn in_version_2_the_controllers_come_down_the_whole_path() {
         assert_eq!(
-            shown(&unified(Path::new("/cg"), TAG, &SUMS)),
+            shown(&unified(Path::new("/cg"), OURS, TAG, &SUMS)),
             [
                 "enable /cg",
-                "mkdir /cg/sockwarden",
-                "enable /cg/sockwarden",
-                "mkdir /cg/sockwarden/0123456789ab",
-                "enable /cg/sockwarden/0123456789ab",
-                "/cg/sockwarden/0123456789ab/memory.max = 4294967296",
-                "/cg/sockwarden/0123456789ab/memory.swap.max ?= 4294967296",
-                "/cg/sockwarden/0123456789ab/cpu.max = 150000 100000",
-                "/cg/sockwarden/0123456789ab/pids.max = 100",
+                "mkdir /cg/sockwarden-01234567",
+                "enable /cg/sockwarden-01234567",
+                "mkdir /cg/sockwarden-01234567/0123456789ab",
+                "enable /cg/sockwarden-01234567/0123456789ab",
+                "/cg/sockwarden-01234567/0123456789ab/memory.max = 4294967296",
+                "/cg/sockwarden-01234567/0123456789ab/memory.swap.max ?= 4294967296",
+                "/cg/sockwarden-01234567/0123456789ab/cpu.max = 150000 100000",
+                "/cg/sockwarden-01234567/0123456789ab/pids.max = 100",
             ]
         );
-        let none = shown(&unified(Path::new("/cg"), TAG, &Sums::default()));
-        assert!(none.contains(&"/cg/sockwarden/0123456789ab/cpu.max = max 100000".to_owned()), "{none:?}");
+        let none = shown(&unified(Path::new("/cg"), OURS, TAG, &Sums::default()));
+        assert!(none.contains(&"/cg/sockwarden-01234567/0123456789ab/cpu.max = max 100000".to_owned()), "{none:?}");
     }
 
     #[test]
@@ -285,12 +285,12 @@ mod tests {
         let inside = found.pids.join(OURS).join(TAG).join("container");
         fs::create_dir(&inside).unwrap();
         fs::create_dir(found.memory.join(OURS).join("not-a-tag")).unwrap();
-        assert_eq!(found.tags(), [TAG]);
-        assert!(found.remove(TAG).is_err());
+        assert_eq!(found.tags(OURS), [TAG]);
+        assert!(found.remove(OURS, TAG).is_err());
         assert!(found.all.iter().all(|root| root.join(OURS).join(TAG).exists()));
         fs::remove_dir(inside).unwrap();
-        found.remove(TAG).unwrap();
-        assert!(found.tags().is_empty());
-        found.remove(TAG).unwrap();
+        found.remove(OURS, TAG).unwrap();
+        assert!(found.tags(OURS).is_empty());
+        found.remove(OURS, TAG).unwrap();
     }
 }

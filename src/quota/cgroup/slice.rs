@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{NoGround, OURS, Sums, is_tag};
+use super::{NoGround, Sums, is_tag};
 
 /// systemd, through its own command
 #[derive(Debug)]
@@ -25,23 +25,23 @@ impl Systemd {
     }
 
     /// Sets the limits of an owner's slice, also of one that is not started yet
-    pub(super) fn limit(&self, tag: &str, sums: &Sums) -> io::Result<()> {
-        let mut arguments = vec!["set-property".to_owned(), "--runtime".to_owned(), name(tag)];
+    pub(super) fn limit(&self, slice: &str, sums: &Sums) -> io::Result<()> {
+        let mut arguments = vec!["set-property".to_owned(), "--runtime".to_owned(), slice.to_owned()];
         arguments.extend(properties(sums));
         self.run(&arguments)
     }
 
-    /// Tags of the slices with limits
-    pub(super) fn tags(&self) -> Vec<String> {
+    /// Tags of an engine's slices with limits
+    pub(super) fn tags(&self, ours: &str) -> Vec<String> {
         let Ok(entries) = fs::read_dir(&self.control) else { return Vec::new() };
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        names.filter_map(|name| Some(tag(&name)?.to_owned())).collect()
+        names.filter_map(|name| Some(tag(ours, &name)?.to_owned())).collect()
     }
 
     /// Stops an owner's slice, and forgets its limits
-    pub(super) fn remove(&self, tag: &str) -> io::Result<()> {
-        self.run(&["stop".to_owned(), name(tag)])?;
-        self.run(&["revert".to_owned(), name(tag)])
+    pub(super) fn remove(&self, slice: &str) -> io::Result<()> {
+        self.run(&["stop".to_owned(), slice.to_owned()])?;
+        self.run(&["revert".to_owned(), slice.to_owned()])
     }
 
     fn run(&self, arguments: &[String]) -> io::Result<()> {
@@ -55,13 +55,13 @@ impl Systemd {
     }
 }
 
-/// The slice of an owner; by its name it lies in `sockwarden.slice`
-pub(super) fn name(tag: &str) -> String {
-    format!("{OURS}-{tag}.slice")
+/// The slice of an owner; by its name it lies in that of its engine, and that in `sockwarden.slice`
+pub(super) fn name(ours: &str, tag: &str) -> String {
+    format!("{ours}-{tag}.slice")
 }
 
-fn tag(control: &str) -> Option<&str> {
-    let tag = control.strip_prefix(OURS)?.strip_prefix('-')?.strip_suffix(".slice.d")?;
+fn tag<'a>(ours: &str, control: &'a str) -> Option<&'a str> {
+    let tag = control.strip_prefix(ours)?.strip_prefix('-')?.strip_suffix(".slice.d")?;
     is_tag(tag).then_some(tag)
 }
 
@@ -90,7 +90,9 @@ mod tests {
 
     use super::*;
 
+    const OURS: &str = "sockwarden-01234567";
     const TAG: &str = "0123456789ab";
+    const SLICE: &str = "sockwarden-01234567-0123456789ab.slice";
 
     /// A command in systemctl's place that writes down what it is told
     fn systemd(script: &str) -> (tempfile::TempDir, Systemd) {
@@ -108,37 +110,41 @@ mod tests {
     fn systemd_is_told_the_sums_of_the_owners_slice() {
         let (place, systemd) = systemd("");
         let sums = Sums { memory: Some(4 << 30), nano_cpus: Some(1_500_000_000), pids: Some(100) };
-        systemd.limit(TAG, &sums).unwrap();
-        systemd.limit(TAG, &Sums { nano_cpus: Some(125_500_000), ..Sums::default() }).unwrap();
-        systemd.limit(TAG, &Sums::default()).unwrap();
-        systemd.remove(TAG).unwrap();
+        assert_eq!(name(OURS, TAG), SLICE);
+        systemd.limit(SLICE, &sums).unwrap();
+        systemd.limit(SLICE, &Sums { nano_cpus: Some(125_500_000), ..Sums::default() }).unwrap();
+        systemd.limit(SLICE, &Sums::default()).unwrap();
+        systemd.remove(SLICE).unwrap();
         assert_eq!(
             fs::read_to_string(place.path().join("told")).unwrap(),
-            "set-property --runtime sockwarden-0123456789ab.slice MemoryMax=4294967296 MemorySwapMax=4294967296 CPUQuota=150.00% TasksMax=100\n\
-             set-property --runtime sockwarden-0123456789ab.slice MemoryMax=infinity MemorySwapMax=infinity CPUQuota=12.55% TasksMax=infinity\n\
-             set-property --runtime sockwarden-0123456789ab.slice MemoryMax=infinity MemorySwapMax=infinity CPUQuota= TasksMax=infinity\n\
-             stop sockwarden-0123456789ab.slice\n\
-             revert sockwarden-0123456789ab.slice\n"
+            "set-property --runtime sockwarden-01234567-0123456789ab.slice MemoryMax=4294967296 MemorySwapMax=4294967296 CPUQuota=150.00% TasksMax=100\n\
+             set-property --runtime sockwarden-01234567-0123456789ab.slice MemoryMax=infinity MemorySwapMax=infinity CPUQuota=12.55% TasksMax=infinity\n\
+             set-property --runtime sockwarden-01234567-0123456789ab.slice MemoryMax=infinity MemorySwapMax=infinity CPUQuota= TasksMax=infinity\n\
+             stop sockwarden-01234567-0123456789ab.slice\n\
+             revert sockwarden-01234567-0123456789ab.slice\n"
         );
     }
 
     #[test]
     fn what_systemd_refuses_is_an_error_in_its_words() {
         let (_place, systemd) = systemd("echo 'Unit is masked.' >&2; exit 1");
-        let error = systemd.limit(TAG, &Sums::default()).unwrap_err().to_string();
+        let error = systemd.limit(SLICE, &Sums::default()).unwrap_err().to_string();
         assert!(error.contains("Unit is masked."), "{error}");
         // What could not be stopped keeps its limits.
-        assert!(systemd.remove(TAG).is_err());
+        assert!(systemd.remove(SLICE).is_err());
     }
 
     #[test]
     fn slices_are_found_by_what_was_set_on_them() {
         let (_place, systemd) = systemd("");
-        for name in
-            ["sockwarden-0123456789ab.slice.d", "sockwarden-x.slice.d", "user-0123456789ab.slice.d", "a.service.d"]
-        {
+        for name in [
+            "sockwarden-01234567-0123456789ab.slice.d",
+            "sockwarden-89abcdef-0123456789ab.slice.d",
+            "user-0123456789ab.slice.d",
+            "a.service.d",
+        ] {
             fs::create_dir(systemd.control.join(name)).unwrap();
         }
-        assert_eq!(systemd.tags(), [TAG]);
+        assert_eq!(systemd.tags(OURS), [TAG]);
     }
 }
