@@ -81,8 +81,13 @@ impl Place {
         Self { engine: engine.socket.clone(), job, inside, host, volume, pins }
     }
 
+    /// What the engine itself says of a container that the job knows by this name
     fn inspect(&self, name: &str) -> Value {
-        ask(&self.engine, "GET", &format!("/containers/{name}/json"), "").json()
+        ask(&self.engine, "GET", &format!("/containers/{}/json", self.id(name)), "").json()
+    }
+
+    fn id(&self, name: &str) -> String {
+        self.job.must(&format!("docker inspect --type container -f '{{{{.Id}}}}' {name}"))
     }
 
     /// Whether a script says what it should; otherwise what it said
@@ -313,7 +318,7 @@ fn grandchildren(place: &Place, failed: &mut Vec<String>) {
     let name = format!("{}-parent", place.volume.1);
     let binds = "-v /data/project/below:/b -v /ws/project/below:/w:ro -v /data:/all:ro";
     place.job.must(&format!("docker run -d --init --network none --name {name} {binds} busybox:test sleep 100"));
-    place.inside.is_called_by(&place.engine, &name);
+    place.inside.is_called_by(&place.engine, &place.id(&name));
     for (bind, expected) in [("/b:/x", "made-here"), ("/w:/x", "made-here"), ("/all:/x", "out\nproject")] {
         let (said, _) = runs(place, "", bind, "ls -1 /x");
         if said != expected {
