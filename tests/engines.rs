@@ -13,6 +13,7 @@ mod engines {
     pub mod bollard_job;
     pub mod caller;
     pub mod case;
+    pub mod command;
     pub mod differential;
     pub mod gate;
     pub mod given;
@@ -24,6 +25,7 @@ mod engines {
     pub mod pin_root;
     pub mod pins;
     pub mod quota;
+    pub mod reap;
     pub mod references;
     pub mod run;
     pub mod setting;
@@ -60,6 +62,26 @@ fn a_job_gives_its_containers_what_it_has_itself() {
 #[test]
 fn a_job_container_is_known_by_its_connection() {
     engines::setting::on_each_engine(engines::caller::run);
+}
+
+#[test]
+fn a_job_that_ends_leaves_nothing_and_its_neighbours_keep_everything() {
+    engines::setting::on_each_engine(engines::reap::ends);
+}
+
+#[test]
+fn what_ends_with_sockwarden_or_its_lease_is_gone_with_it() {
+    engines::setting::on_each_engine(engines::reap::with_sockwarden);
+}
+
+#[test]
+fn cleaning_up_by_hand_removes_what_is_the_owner_s_and_nothing_else() {
+    engines::setting::on_each_engine(engines::reap::by_hand);
+}
+
+#[test]
+fn a_command_has_a_docker_of_its_own_and_leaves_nothing() {
+    engines::setting::on_each_engine(engines::command::run);
 }
 
 #[test]

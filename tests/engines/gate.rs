@@ -94,6 +94,18 @@ impl Gate {
         self.child = Self::spawn(&self.dir, &self.arguments);
     }
 
+    /// Ends it with SIGTERM, and waits for its end
+    pub fn stop(&mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it once more with another policy of one's own, after its end
+    pub fn again_with(&mut self, policy: &str) {
+        std::fs::write(self.dir.path().join("policy.toml"), policy).unwrap();
+        self.again();
+    }
+
     /// The socket it serves
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("gate.sock")

@@ -42,6 +42,14 @@ pub fn ask(socket: &Path, method: &str, target: &str, body: &str) -> Answer {
     answers.remove(0)
 }
 
+/// Asks for a stream and leaves it open
+pub fn open(socket: &Path, target: &str) -> UnixStream {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.write_all(format!("GET {target} HTTP/1.1\r\nHost: docker\r\n\r\n").as_bytes()).unwrap();
+    stream.read_exact(&mut [0; 12]).unwrap();
+    stream
+}
+
 /// How the end of a body is told
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {

@@ -47,7 +47,7 @@ impl Place {
 
     /// Where the socket is
     pub fn socket(&self) -> PathBuf {
-        self.path.join("docker.sock")
+        self.path.join(SOCKET)
     }
 
     /// Owner of what is made
@@ -95,13 +95,17 @@ pub fn dead() -> Vec<Dead> {
 /// Holds a place; fails when somebody does
 fn lock(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::CREATE | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = openat(CWD, path.join("lock"), flags, Mode::RUSR | Mode::WUSR)?;
+    let file = openat(CWD, path.join(LOCK), flags, Mode::RUSR | Mode::WUSR)?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)?;
     Ok(file)
 }
 
+/// Removes what sockwarden puts there and nothing else, whatever else there should be
 fn remove(path: &Path) {
-    if let Err(error) = fs::remove_dir_all(path) {
+    for file in FILES {
+        let _ = fs::remove_file(path.join(file));
+    }
+    if let Err(error) = fs::remove_dir(path) {
         tracing::warn!(path = %path.display(), %error, "cannot remove");
     }
 }
@@ -112,5 +116,9 @@ fn root() -> PathBuf {
     runtime.filter(|path| path.is_absolute() && path.is_dir()).unwrap_or_else(|| "/tmp".into())
 }
 
+/// Everything in a place: the socket, its lock and its draft, and the lock of the place
+const FILES: &[&str] = &[SOCKET, ".docker.sock.new", ".docker.sock.lock", LOCK];
+const SOCKET: &str = "docker.sock";
+const LOCK: &str = "lock";
 const DIRECTORY: &str = "sockwarden-";
 const OWNER: &str = "run-";

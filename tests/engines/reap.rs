@@ -1,0 +1,295 @@
+//! Nothing is left behind on a real engine: not of a job that is killed, not while sockwarden is dead, and nothing of
+//! anybody else goes.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::gate::Gate;
+use super::http::ask;
+use super::setting::Engine;
+
+/// An owner: a container that a runner started, and what it has made through a listener
+///
+/// Made on the engine itself, as it is there when sockwarden starts.
+struct Owner<'a> {
+    engine: &'a Path,
+    name: String,
+    id: String,
+}
+
+impl<'a> Owner<'a> {
+    fn start(engine: &'a Path, name: &str, command: &[&str], listener: &Path) -> Self {
+        let name = format!("swt-reap-{}-{name}", std::process::id());
+        let id =
+            made(engine, &format!("/containers/create?name={name}"), &json!({"Image": "busybox:test", "Cmd": command}));
+        let owner = Self { engine, name, id };
+        made(engine, &format!("/containers/{}/start", owner.id), &Value::Null);
+        let labels = json!({"sockwarden.owner": owner.id, "sockwarden.listener": listener, "sockwarden.record": "1"});
+        let [network, volume, child] = ["net", "vol", "child"].map(|what| format!("{}-{what}", owner.name));
+        made(engine, "/networks/create", &json!({"Name": network, "Labels": labels}));
+        made(engine, "/volumes/create", &json!({"Name": volume, "Labels": labels}));
+        let host =
+            json!({"NetworkMode": network, "Binds": [format!("{volume}:/data")], "RestartPolicy": {"Name": "always"}});
+        // With an anonymous volume, and a process that does not listen to SIGTERM.
+        let body = json!({"Image": "busybox:test", "Cmd": ["sleep", "1000"], "Labels": labels, "HostConfig": host, "Volumes": {"/anonymous": {}}});
+        let child = made(engine, &format!("/containers/create?name={child}"), &body);
+        made(engine, &format!("/containers/{child}/start"), &Value::Null);
+        owner
+    }
+
+    /// Containers, networks and volumes by name; the runner's own container is not among them
+    fn has(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for (list, pointer, name) in
+            [("/containers/json?all=1", "", "/Names/0"), ("/networks", "", "/Name"), ("/volumes", "/Volumes", "/Name")]
+        {
+            let all = ask(self.engine, "GET", list, "").json();
+            for object in all.pointer(pointer).and_then(Value::as_array).into_iter().flatten() {
+                let name = object.pointer(name).and_then(Value::as_str).unwrap_or_default().trim_start_matches('/');
+                names.extend(name.starts_with(&format!("{}-", self.name)).then(|| name.to_owned()));
+            }
+        }
+        names
+    }
+
+    fn signal(&self, signal: &str) {
+        ask(self.engine, "POST", &format!("/containers/{}/kill?signal={signal}", self.id), "");
+    }
+
+    fn wait(&self) {
+        ask(self.engine, "POST", &format!("/containers/{}/wait", self.id), "");
+    }
+
+    /// Waits until nothing of it is left; tells how long that took
+    fn is_gone(&self, within: Duration) -> Result<Duration, String> {
+        gone(within, || self.has())
+    }
+}
+
+impl Drop for Owner<'_> {
+    fn drop(&mut self) {
+        ask(self.engine, "DELETE", &format!("/containers/{}?force=1&v=1", self.id), "");
+        for name in self.has() {
+            ask(self.engine, "DELETE", &format!("/containers/{name}?force=1&v=1"), "");
+            ask(self.engine, "DELETE", &format!("/networks/{name}"), "");
+            ask(self.engine, "DELETE", &format!("/volumes/{name}?force=1"), "");
+        }
+    }
+}
+
+fn made(engine: &Path, target: &str, body: &Value) -> String {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    let answer = ask(engine, "POST", target, &body);
+    assert!(answer.is_success(), "{target} {body}: {}", answer.text());
+    answer.json()["Id"].as_str().unwrap_or_default().to_owned()
+}
+
+/// Waits until nothing is there
+fn gone(within: Duration, left: impl Fn() -> Vec<String>) -> Result<Duration, String> {
+    let begun = Instant::now();
+    loop {
+        let left = left();
+        if left.is_empty() {
+            return Ok(begun.elapsed());
+        }
+        if begun.elapsed() > within {
+            return Err(format!("after {within:?} there still are {left:?}"));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Jobs end in every way; a job beside them lives
+pub fn ends(engine: &Engine) -> Vec<String> {
+    let mut failed = Vec::new();
+    let mut expect = |what: &str, holds: Result<Duration, String>| {
+        if let Err(error) = holds {
+            failed.push(format!("{what}: {error}"));
+        }
+    };
+    let engine = engine.socket.as_path();
+    let mut gate = Gate::with_policy(engine, &policy("clean_up = 'when-caller-ends'\nkeep = 'on-failure'\n"));
+    let listener = gate.socket();
+    let sleep = ["sleep", "1000"];
+    let neighbour = Owner::start(engine, "neighbour", &sleep, &listener);
+    let elsewhere = Owner::start(engine, "elsewhere", &["true"], Path::new("/somewhere/else.sock"));
+
+    // Whoever fails is kept, whoever does not is not.
+    let [good, bad] = [("good", "exit 0"), ("bad", "exit 7")].map(|(name, script)| {
+        Owner::start(
+            engine,
+            name,
+            &["sh", "-c", &format!("trap '{script}' TERM; while :; do sleep 0.1; done")],
+            &listener,
+        )
+    });
+    // A look finds them, as a create of theirs would have told of them.
+    std::thread::sleep(LOOK);
+    good.signal("TERM");
+    bad.signal("TERM");
+    expect("a job that ended well", good.is_gone(SOON));
+    bad.wait();
+
+    // Dead while its owner dies.
+    gate.kill();
+    let [killed, removed] = ["killed", "removed"].map(|name| Owner::start(engine, name, &sleep, &listener));
+    ask(engine, "DELETE", &format!("/containers/{}?force=1", removed.id), "");
+    killed.signal("KILL");
+    killed.wait();
+    // With another policy: nothing is kept any more.
+    gate.again_with(&policy("clean_up = 'when-caller-ends'\n"));
+    for (what, owner) in [("killed", &killed), ("removed", &removed), ("kept", &bad)] {
+        expect(&format!("a job that was {what} while sockwarden was dead"), owner.is_gone(SOON));
+    }
+
+    let late = Owner::start(engine, "late", &sleep, &listener);
+    std::thread::sleep(LOOK);
+    late.signal("KILL");
+    expect("a job that was killed", late.is_gone(SOON));
+
+    for (what, owner) in [("a live neighbour", &neighbour), ("another listener's owner", &elsewhere)] {
+        if owner.has().len() != 3 {
+            failed.push(format!("{what} has only {:?}", owner.has()));
+        }
+    }
+    let record = gate.record();
+    let reasons = record.lines().filter(|line| line.contains("\"reason\":\"caller_ended\"")).count();
+    if reasons < 15 || record.matches("\"outcome\":\"removed\"").count() < 15 {
+        failed.push(format!("removals are not on record: {record}"));
+    }
+    failed
+}
+
+/// A listener whose owner ends with sockwarden, or after its lease
+pub fn with_sockwarden(engine: &Engine) -> Vec<String> {
+    let mut failed = Vec::new();
+    let engine = engine.socket.as_path();
+    let prefix = format!("swt-reapws-{}-", std::process::id());
+    let left = || -> Vec<String> {
+        let lists = ["/containers/json?all=1", "/networks", "/volumes", "/images/json"];
+        let lists = lists.map(|list| ask(engine, "GET", list, "").text());
+        lists.into_iter().filter(|list| list.contains(&prefix)).collect()
+    };
+    let rules = "clean_up = 'when-sockwarden-ends'\nimages = true\ngrace = '1s'\n";
+    let mut gate = Gate::with_owner(engine, &policy(rules), &format!("{prefix}owner"));
+    let fill = |socket: &Path, what: &str| {
+        let image = json!({"Image": "busybox:test", "Cmd": ["sleep", "1000"], "HostConfig": {"Binds": [format!("{prefix}{what}:/data")]}});
+        made(socket, "/networks/create", &json!({"Name": format!("{prefix}{what}")}));
+        made(socket, "/volumes/create", &json!({"Name": format!("{prefix}{what}")}));
+        let id = made(socket, &format!("/containers/create?name={prefix}{what}"), &image);
+        made(socket, &format!("/containers/{id}/start"), &Value::Null);
+        // Somebody else's container in its network does not hold it up.
+        id
+    };
+    fill(&gate.socket(), "early");
+    gate.kill();
+    gate.again_with(&policy(rules));
+    let child = fill(&gate.socket(), "new");
+    let early = || left().into_iter().filter(|list| list.contains(&format!("{prefix}early"))).collect();
+    if let Err(error) = gone(SOON, early) {
+        failed.push(format!("what an earlier run left: {error}"));
+    }
+    let runs = ask(engine, "GET", &format!("/containers/{child}/json"), "").json();
+    if runs.pointer("/State/Running") != Some(&json!(true)) {
+        failed.push(format!("what this run made went with it: {runs}"));
+    }
+    let begun = Instant::now();
+    gate.stop();
+    // Its main process does not listen to SIGTERM, and is killed after the grace of its own.
+    if !left().is_empty() || begun.elapsed() > Duration::from_secs(12) {
+        failed.push(format!("after {:?} there still are {:?}", begun.elapsed(), left()));
+    }
+
+    let leased = "clean_up = 'when-sockwarden-ends'\nlease = '10s'\n";
+    gate.again_with(&policy(leased));
+    let child = fill(&gate.socket(), "leased");
+    let logs = super::http::open(&gate.socket(), &format!("/containers/{child}/logs?follow=1&stdout=1"));
+    std::thread::sleep(Duration::from_secs(12) + LOOK);
+    if left().is_empty() {
+        failed.push("a running stream is no life".to_owned());
+    }
+    drop(logs);
+    if let Err(error) = gone(Duration::from_secs(30), left) {
+        failed.push(format!("after the lease: {error}"));
+    }
+    failed
+}
+
+/// `sockwarden clean`, and an image that has an owner's labels
+pub fn by_hand(engine: &Engine) -> Vec<String> {
+    let mut failed = Vec::new();
+    let mut expect = |holds: bool, what: String| {
+        if !holds {
+            failed.push(what);
+        }
+    };
+    let url = format!("unix://{}", engine.socket.display());
+    let engine = engine.socket.as_path();
+    let owner = Owner::start(engine, "hand", &["sleep", "1000"], Path::new("/somewhere.sock"));
+    // Somebody of the host's started a container from an image that claims to be this owner's.
+    let labels =
+        json!({"sockwarden.owner": owner.id, "sockwarden.record": "1", "sockwarden.listener": "/somewhere.sock"});
+    let image = format!("{}-image", owner.name);
+    made(engine, &format!("/commit?container={}&repo={image}&tag=1", owner.id), &json!({"Labels": labels}));
+    let host = format!("host-{}", owner.name);
+    let host = made(
+        engine,
+        &format!("/containers/create?name={host}"),
+        &json!({"Image": format!("{image}:1"), "Cmd": ["true"]}),
+    );
+    // The owner's own container is let into its network, as jobs do to reach their services.
+    let network = format!("{}-net", owner.name);
+    made(engine, &format!("/networks/{network}/connect"), &json!({"Container": owner.id}));
+
+    let dir = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_sockwarden"))
+            .args(["clean", "--engine", &url, "--audit"])
+            .arg(dir.path().join("audit.jsonl"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, list, _) = run(&["--list"]);
+    let line = list.lines().find(|line| line.starts_with(&owner.id)).unwrap_or_default();
+    expect(code == Some(0) && line.contains("2 containers, 1 network, 1 volume, 1 image"), format!("{code:?} {list}"));
+    let (code, out, err) = run(&["--dry-run", &owner.id]);
+    let expected = ["container", "network", "volume"].map(|kind| format!("would remove {kind} {}-", owner.name));
+    let told = expected.iter().all(|line| out.contains(line)) && out.lines().count() == 3;
+    expect(code == Some(1) && told && err.contains("left alone"), format!("{code:?} {out} {err}"));
+    expect(
+        owner.has().len() == 3 && !dir.path().join("audit.jsonl").exists(),
+        "a dry run removed something".to_owned(),
+    );
+    let (code, out, err) = run(&[&owner.id]);
+    expect(code == Some(1) && out.lines().count() == 3 && err.contains("left alone"), format!("{code:?} {out} {err}"));
+    expect(owner.has().is_empty(), format!("there still are {:?}", owner.has()));
+    let there = ask(engine, "GET", &format!("/containers/{host}/json"), "").status;
+    expect(there == 200, format!("a container of the host's went: {there}"));
+    let runs = ask(engine, "GET", &format!("/containers/{}/json", owner.id), "").json();
+    expect(runs.pointer("/State/Running") == Some(&json!(true)), "the owner itself went".to_owned());
+    let record = std::fs::read_to_string(dir.path().join("audit.jsonl")).unwrap_or_default();
+    expect(record.matches("\"reason\":\"asked\"").count() == 3, format!("not on record: {record}"));
+
+    ask(engine, "DELETE", &format!("/containers/{host}?force=1"), "");
+    let (code, out, err) = run(&["--images", &owner.id]);
+    expect(code == Some(0) && out.starts_with("removed image"), format!("{code:?} {out} {err}"));
+    let (code, out, err) = run(&[&owner.id]);
+    expect((code, out.as_str(), err.as_str()) == (Some(0), "", ""), format!("{code:?} {out} {err}"));
+    let (code, _, err) = run(&["--engine", "unix:///nonexistent.sock", "x"]);
+    expect(code == Some(2), format!("{code:?} {err}"));
+    failed
+}
+
+fn policy(owner: &str) -> String {
+    format!("allow = ['*']\n[images]\nallow = ['**']\n[run]\nnetwork = true\n[owner]\n{owner}")
+}
+
+/// Seconds, in the words of the promise
+const SOON: Duration = Duration::from_secs(9);
+/// Longer than the time between two looks at what there is
+const LOOK: Duration = Duration::from_secs(11);
