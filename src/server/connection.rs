@@ -33,7 +33,8 @@ pub async fn serve(gate: Arc<Gate>, stream: UnixStream, mut ending: watch::Recei
         let identity = Arc::clone(&identity);
         service_fn(move |request| {
             asked.store(true, Ordering::Relaxed);
-            let exchange = exchange(Arc::clone(&gate), Arc::clone(&link), Arc::clone(&identity), request);
+            // A connection has room for this from its start, and most wait most of the time.
+            let exchange = Box::pin(exchange(Arc::clone(&gate), Arc::clone(&link), Arc::clone(&identity), request));
             async move { Ok::<_, std::convert::Infallible>(exchange.await) }
         })
     };
