@@ -13,6 +13,7 @@ use crate::api::operation::Operation;
 use crate::engine::{Engine, EngineError, Question};
 use crate::exchange::own::{Kind, OwnIds};
 use crate::exchange::sight::{Seen, Sight, Standing};
+use crate::policy::Effect;
 use crate::policy::ask::{Ask, Object, What};
 use crate::policy::asks::existing_volume;
 use crate::policy::modify::OWNER_LABEL;
@@ -87,7 +88,8 @@ impl Look<'_> {
             Referent::Object(Object::Volume | Object::Image) => return None,
         };
         let nameless = reference.is_subject()
-            && self.sight.policy.rules.is_empty()
+            // What a rule changes are new containers, which no name leads to.
+            && self.sight.policy.rules.iter().all(|rule| rule.effect == Effect::Change)
             && !matches!(operation, Operation::NetworkConnect(_));
         let id = reference.name.clone();
         let knows = || self.own.knows(kind, &id, self.sight.who.owner.name());

@@ -39,7 +39,7 @@ impl Site {
         });
         let setup = Setup { policy: "ci".to_owned(), ..Setup::default() };
         let proxy = Proxy::at(engine.socket(), tempfile::tempdir().unwrap(), setup);
-        *owner.lock().unwrap() = proxy.socket.display().to_string();
+        *owner.lock().unwrap() = format!("uid:{}", rustix::process::getuid().as_raw());
         Self { engine, proxy }
     }
 
