@@ -80,10 +80,19 @@ pub enum Showing {
     Events,
     /// Read whole
     Whole(Shape),
-    /// An object that was made: its id is read, and then as [`Self::Names`]
-    Made(Object),
-    /// The same for an exec
-    MadeExec,
+    /// What was made: its id is read, and then as [`Self::Names`]
+    Made(Made),
+}
+
+/// What an operation makes
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// A container
+    Container,
+    /// A network
+    Network,
+    /// An exec
+    Exec,
 }
 
 /// Answers that are read whole
@@ -111,9 +120,9 @@ pub fn showing(operation: &Operation) -> Showing {
         O::NetworkList(_) => Showing::Whole(Shape::Networks),
         O::NetworkInspect(_) => Showing::Whole(Shape::Network),
         O::VolumeList(_) => Showing::Whole(Shape::Volumes),
-        O::ContainerCreate(_) => Showing::Made(Object::Container),
-        O::NetworkCreate(_) => Showing::Made(Object::Network),
-        O::ExecCreate(_) => Showing::MadeExec,
+        O::ContainerCreate(_) => Showing::Made(Made::Container),
+        O::NetworkCreate(_) => Showing::Made(Made::Network),
+        O::ExecCreate(_) => Showing::Made(Made::Exec),
 
         O::ContainerList(_) | O::ContainerPrune(_) | O::ContainerInspect(_) => Showing::Names,
         O::ContainerStats(_) | O::ContainerUpdate(_) | O::ExecInspect(_) => Showing::Names,

@@ -22,6 +22,7 @@ mod engines {
     pub mod isolation;
     pub mod job;
     pub mod load;
+    pub mod many;
     pub mod pin_root;
     pub mod pins;
     pub mod quota;
@@ -97,6 +98,12 @@ fn two_owners_have_an_engine_each() {
 #[test]
 fn what_is_shared_is_used_by_all_and_changed_by_none() {
     engines::setting::on_each_engine(engines::shared::run);
+}
+
+#[test]
+#[ignore = "makes a thousand containers: cargo test --test engines -- --ignored --nocapture"]
+fn docker_ps_of_ten_among_a_thousand_is_not_slower_than_bare() {
+    engines::setting::on_each_engine(engines::many::run);
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::CONTENT_LENGTH;
-use hyper::{Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 
 use crate::answer::{Body, Refused};
 use crate::api::json::Json;
@@ -21,7 +21,7 @@ use crate::policy::view::View;
 use crate::shown::events::Events;
 use crate::shown::strip::Strip;
 use crate::shown::whole::{Containers, narrow, needs_containers};
-use crate::shown::{Both, Sees, Shape, Showing, showing};
+use crate::shown::{Both, Made, Sees, Shape, Showing, Sieve as _, showing};
 use crate::stream::Sifted;
 
 /// Shows answers to one owner
@@ -49,43 +49,52 @@ impl Shower<'_> {
     /// When what has to be read whole cannot be.
     pub async fn show(&self, response: Response<Incoming>, operation: &Operation) -> Result<Response<Body>, Refused> {
         let (mut parts, body) = response.into_parts();
-        let strip = || Strip::new(self.view.suffix());
         let showing = if parts.status.is_success() { showing(operation) } else { Showing::Names };
-        if showing != Showing::AsIs {
-            parts.headers.remove(CONTENT_LENGTH);
+        if showing == Showing::AsIs || operation.endpoint().method == Method::HEAD {
+            return Ok(Response::from_parts(parts, body.map_err(Into::into).boxed()));
         }
+        parts.headers.remove(CONTENT_LENGTH);
+        // docker-py takes a chunked answer for a stream of progress, so what came with a length goes on with one.
+        let short = body.size_hint().exact().is_some_and(|length| length <= SHORT);
         let body = match showing {
-            Showing::AsIs => body.map_err(Into::into).boxed(),
-            Showing::Whole(Shape::Volumes) if !self.view.borrows_volumes() => Sifted::new(body, strip()).boxed(),
-            Showing::Names => Sifted::new(body, strip()).boxed(),
-            Showing::Events => Sifted::new(body, Both(Events::new(self.eyes()), strip())).boxed(),
-            Showing::Made(object) => {
+            Showing::Events => Sifted::new(body, Both(Events::new(self.eyes()), self.strip())).boxed(),
+            Showing::Whole(shape) if shape != Shape::Volumes || self.view.borrows_volumes() => {
                 let body = self.whole(body).await?;
-                if object == Object::Container || object == Object::Network {
-                    let kind = if object == Object::Container { Kind::Container } else { Kind::Network };
-                    self.learn(kind, &body);
-                }
-                Sifted::new(Full::new(body), strip()).boxed()
+                self.stripped(&self.narrowed(shape, &body).await?)?
             }
-            Showing::MadeExec => {
+            Showing::Made(kind) => {
                 let body = self.whole(body).await?;
-                self.learn(Kind::Exec, &body);
-                Full::new(body).map_err(|never| match never {}).boxed()
+                self.learn(kind, &body);
+                self.stripped(&body)?
             }
-            Showing::Whole(shape) => {
-                let body = self.whole(body).await?;
-                let mut answer = Json::parse(&body).map_err(EngineError::Broken)?;
-                let own = match needs_containers(shape, &answer) {
-                    true => self.containers().await?,
-                    false => Containers::default(),
-                };
-                narrow(shape, &mut answer, &self.eyes(), &own, self.names);
-                let mut bytes = answer.to_engines_bytes();
-                bytes.push(b'\n');
-                Sifted::new(Full::new(Bytes::from(bytes)), strip()).boxed()
-            }
+            Showing::AsIs | Showing::Names | Showing::Whole(_) if short => self.stripped(&self.whole(body).await?)?,
+            Showing::AsIs | Showing::Names | Showing::Whole(_) => Sifted::new(body, self.strip()).boxed(),
         };
         Ok(Response::from_parts(parts, body))
+    }
+
+    fn strip(&self) -> Strip {
+        Strip::new(self.view.suffix())
+    }
+
+    fn stripped(&self, bytes: &[u8]) -> Result<Body, Refused> {
+        let mut strip = self.strip();
+        let mut stripped = strip.pass(bytes).map_err(|error| EngineError::Broken(error.to_string()))?;
+        stripped.extend(strip.end());
+        Ok(Full::new(Bytes::from(stripped)).map_err(|never| match never {}).boxed())
+    }
+
+    /// An answer that was read whole, with what the owner may see of it
+    async fn narrowed(&self, shape: Shape, body: &[u8]) -> Result<Vec<u8>, Refused> {
+        let mut answer = Json::parse(body).map_err(EngineError::Broken)?;
+        let own = match needs_containers(shape, &answer) {
+            true => self.containers().await?,
+            false => Containers::default(),
+        };
+        narrow(shape, &mut answer, &self.eyes(), &own, self.names);
+        let mut bytes = answer.to_engines_bytes();
+        bytes.push(b'\n');
+        Ok(bytes)
     }
 
     async fn whole(&self, body: Incoming) -> Result<Bytes, Refused> {
@@ -93,7 +102,12 @@ impl Shower<'_> {
         Ok(body.map_err(|error| EngineError::Broken(error.to_string()))?.to_bytes())
     }
 
-    fn learn(&self, kind: Kind, body: &[u8]) {
+    fn learn(&self, made: Made, body: &[u8]) {
+        let kind = match made {
+            Made::Container => Kind::Container,
+            Made::Network => Kind::Network,
+            Made::Exec => Kind::Exec,
+        };
         let made = Json::parse(body).ok();
         if let Some(id) = made.as_ref().and_then(|made| made.member("Id")).and_then(Json::text) {
             self.own.learn(kind, id, self.who.owner.name());
@@ -146,3 +160,6 @@ impl Sees for Eyes {
         name.strip_suffix(&*self.suffix).unwrap_or(name)
     }
 }
+
+/// Longest answer with a length that is read whole to have one again, in bytes
+const SHORT: u64 = 64 << 10;

@@ -1,5 +1,9 @@
-//! What isolation costs: the look-ups that the engine hears before a call of an owner.
+//! Isolation on the wire: what it costs in look-ups, and what becomes of the engine's answers.
 
+use std::io::Write as _;
+
+use crate::engine::Engine;
+use crate::peer::{Message, Peer};
 use crate::prompt::Prompt;
 use crate::proxy::{Proxy, Setup, json, plain};
 
@@ -103,5 +107,149 @@ fn a_list_is_asked_for_by_the_owners_label_and_streams() {
         let (_, heard) = site.ask(plain("GET", &format!("/v1.41/containers/json{filters}")));
         assert_eq!(heard.len(), 1, "{heard:?}");
         assert!(heard[0].contains("sockwarden.owner%3D"), "{heard:?}");
+    }
+}
+
+/// A proxy under `ci`, and the engine that the test plays
+fn site() -> (Engine, Proxy) {
+    let engine = Engine::start();
+    let setup = Setup { policy: "ci".to_owned(), ..Setup::default() };
+    let proxy = Proxy::at(engine.socket(), tempfile::tempdir().unwrap(), setup);
+    (engine, proxy)
+}
+
+/// What a client sends, and what the engine hears, answered with the head and pieces that are made of the suffix
+fn listed(engine: &Engine, proxy: &Proxy, answer: impl Fn(&mut Peer, &str)) -> Message {
+    let mut client = proxy.connect();
+    client.send(plain("GET", "/v1.41/containers/json?filters=%7B%22network%22:%5B%22x%22%5D%7D"));
+    let mut there = engine.accept();
+    let heard = there.message().head.clone();
+    let (_, rest) = heard.split_once("x--sw").expect("a name without a suffix");
+    answer(&mut there, &format!("--sw{}", &rest[..12]));
+    client.message()
+}
+
+#[test]
+fn a_name_is_its_owners_again_wherever_the_pieces_of_an_answer_end() {
+    let (engine, proxy) = site();
+    for cut in 1..30 {
+        let answer = listed(&engine, &proxy, |there, suffix| {
+            let body = format!("[\"/web{suffix}\",\"--sw\"]");
+            let (one, two) = body.split_at(cut.min(body.len() - 1));
+            there.send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
+            there.send(format!("{:x}\r\n{one}\r\n", one.len()));
+            there.send(format!("{:x}\r\n{two}\r\n0\r\n\r\n", two.len()));
+        });
+        assert_eq!(answer.text(), "[\"/web\",\"--sw\"]", "cut at {cut}");
+    }
+}
+
+#[test]
+fn an_answer_that_had_a_length_has_one_and_a_stream_has_none() {
+    let (engine, proxy) = site();
+    for status in ["200 OK", "404 Not Found", "409 Conflict"] {
+        let answer = listed(&engine, &proxy, |there, suffix| {
+            let body = format!("{{\"message\":\"web{suffix}\"}}");
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            there.send(head + &body);
+        });
+        assert_eq!((answer.said().as_str(), answer.header("content-length")), ("web", Some("17")), "{answer:?}");
+        assert_eq!(answer.header("transfer-encoding"), None, "{answer:?}");
+    }
+    let answer = listed(&engine, &proxy, |there, _| {
+        there.send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n");
+    });
+    assert_eq!((answer.text().as_str(), answer.header("content-length")), ("[]", None), "{answer:?}");
+}
+
+#[test]
+fn a_list_of_any_length_takes_constant_memory() {
+    let (engine, proxy) = site();
+    let before = proxy.peak_memory();
+    let (elements, name) = (400_000, "web");
+    let answer = listed(&engine, &proxy, |there, suffix| {
+        there.send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let mut output = there.stream.try_clone().unwrap();
+        let piece =
+            format!("{{\"Names\":[\"/{name}{suffix}\"],\"Labels\":{{\"a\":\"{}\"}}}},", "b".repeat(60)).repeat(1000);
+        std::thread::spawn(move || {
+            for _ in 0..elements / 1000 {
+                write!(output, "{:x}\r\n{piece}\r\n", piece.len()).unwrap();
+            }
+            write!(output, "0\r\n\r\n").unwrap();
+        });
+    });
+    assert_eq!(answer.text().matches("\"/web\"").count(), elements);
+    assert!(!answer.text().contains("--sw"));
+    let grown = proxy.peak_memory() - before;
+    assert!(grown < 16 << 10, "{grown} KiB more for a list of {} bytes", answer.text().len());
+}
+
+#[test]
+fn an_event_that_is_not_known_to_be_own_is_left_out_line_by_line() {
+    let (engine, proxy) = site();
+    let owner = proxy.socket.display().to_string();
+    let mut client = proxy.connect();
+    client.send(plain("GET", "/v1.41/events?filters=%7B%22network%22:%5B%22x%22%5D%7D"));
+    let mut there = engine.accept();
+    let heard = there.message().head.clone();
+    let suffix = format!("--sw{}", &heard.split_once("x--sw").unwrap().1[..12]);
+    there.send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let event = |kind: &str, id: &str, attributes: &str| {
+        format!(
+            "{{\"Type\":\"{kind}\",\"Action\":\"x\",\"Actor\":{{\"ID\":\"{id}\",\"Attributes\":{{{attributes}}}}}}}\n"
+        )
+    };
+    let own = format!("\"sockwarden.owner\":\"{owner}\"");
+    let other = "\"sockwarden.owner\":\"somebody\"";
+    for (line, passes) in [
+        (event("container", "1", &own), true),
+        (event("container", "2", other), false),
+        (event("container", "2", &format!("\"name\":\"web{suffix}\"")), false),
+        (event("image", "3", "\"name\":\"a\""), false),
+        (event("image", "3", &own), true),
+        (event("volume", &format!("data{suffix}"), ""), true),
+        (event("volume", "data", ""), false),
+        (event("network", "4", &format!("\"name\":\"net{suffix}\"")), true),
+        (event("network", "5", "\"name\":\"bridge\",\"container\":\"2\""), false),
+        (event("daemon", "6", "\"name\":\"host\""), false),
+        (event("plugin", "6", &own), false),
+        ("no document\n".to_owned(), false),
+        ("{\"Type\":\"container\",\"Type\":\"network\"}\n".to_owned(), false),
+        (event("container", "last", &own), true),
+    ] {
+        // Each half by itself, so that a line is not what the engine sent at once.
+        let (one, two) = line.split_at(line.len() / 2);
+        for half in [one, two] {
+            there.send(format!("{:x}\r\n{half}\r\n", half.len()));
+        }
+        if passes {
+            let shown = line.replace(&suffix, "");
+            let mut received = String::new();
+            while !received.contains('\n') {
+                received += &chunk(&mut client);
+            }
+            assert_eq!(received, shown);
+        }
+    }
+}
+
+/// The next chunk of an answer whose head may still have to come
+fn chunk(client: &mut Peer) -> String {
+    let mut line = Vec::new();
+    loop {
+        line.extend(client.exactly(1));
+        if line.ends_with(b"\r\n\r\n") && line.starts_with(b"HTTP/1.1") {
+            line.clear();
+        } else if line.ends_with(b"\r\n") && !line.starts_with(b"HTTP/1.1") {
+            let length = std::str::from_utf8(&line).unwrap().trim();
+            let length = usize::from_str_radix(length, 16).unwrap_or_else(|_| panic!("no chunk: {length}"));
+            let text = client.exactly(length);
+            client.exactly(2);
+            return String::from_utf8(text).unwrap();
+        }
     }
 }
