@@ -19,11 +19,14 @@ impl CheckedMount {
         &self.0
     }
 
-    /// A new volume without a name
+    /// A new volume without a name, known as such to prunes
+    ///
+    /// Engines from 23.0 on give the label themselves where no mount is asked for; 26.1 gives none where one is.
     pub fn unnamed_volume(target: &str, driver: &str) -> Self {
         let driver = || DriverConfig { name: driver.to_owned(), ..DriverConfig::default() };
         let driver_config = (!driver().name.is_empty()).then(|| Box::new(driver()));
-        let options = VolumeOptions { driver_config, ..VolumeOptions::default() };
+        let labels = Some([("com.docker.volume.anonymous".to_owned(), String::new())].into());
+        let options = VolumeOptions { driver_config, labels, ..VolumeOptions::default() };
         let (kind, target) = ("volume".to_owned(), target.to_owned());
         Self(Mount { kind, target, volume_options: Some(Box::new(options)), ..Mount::default() })
     }

@@ -444,6 +444,14 @@ impl<'a> Play<'a> {
                 self.expect("and not by another", &other, 404, "no such volume");
             }
         }
+        // Prunes tell them from others by this label, from 23.0 on.
+        let labelled =
+            mounts.iter().filter(|mount| mount["Destination"] == "/declared" || mount["Destination"] == "/bound");
+        for mount in labelled {
+            let volume = mount["Name"].as_str().unwrap_or_default().to_owned();
+            let own = to(&gate, "GET", &format!("/volumes/{volume}"), &Value::Null);
+            self.expect("a volume without a name is known as such", &own, 200, "com.docker.volume.anonymous");
+        }
         let gone = to(&gate, "DELETE", &format!("/containers/{name}?v=1"), &Value::Null);
         self.expect("it is removed with its volumes", &gone, 204, "");
         for mount in &mounts {
