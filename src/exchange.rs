@@ -72,6 +72,7 @@ use crate::policy::{Mode, Policy};
 use crate::quota::turn::Turns;
 use crate::running::{Making, Place, Running};
 use crate::shown::sought;
+use crate::shown::strip::stripped;
 use crate::stream::{Counters, Download, End, Rest, Upload, one_way, open, tunnel};
 
 /// What all exchanges of one listener share
@@ -394,6 +395,8 @@ impl Exchange {
             let body = Limited::new(body, self.gate.limits.body_bytes).collect().await;
             let body = body.map_err(|error| EngineError::Broken(error.to_string()))?.to_bytes();
             let body = edit::apply(edit, &body).unwrap_or(body);
+            // What was put back is the client's own; the rest has the engine's names.
+            let body = self.view.as_ref().map_or(body.clone(), |view| stripped(view.suffix(), &body).into());
             parts.headers.remove(CONTENT_LENGTH);
             let mut end = self.ending(status)?;
             end.counters().to_client.fetch_add(body.len() as u64, Ordering::Relaxed);

@@ -19,9 +19,9 @@ use crate::policy::Policy;
 use crate::policy::ask::Object;
 use crate::policy::view::View;
 use crate::shown::events::Events;
-use crate::shown::strip::Strip;
+use crate::shown::strip::{Strip, stripped};
 use crate::shown::whole::{Containers, narrow, needs_containers};
-use crate::shown::{Both, Made, Sees, Shape, Showing, Sieve as _, showing};
+use crate::shown::{Both, Made, Sees, Shape, Showing, showing};
 use crate::stream::Sifted;
 
 /// Shows answers to one owner
@@ -60,14 +60,14 @@ impl Shower<'_> {
             Showing::Events => Sifted::new(body, Both(Events::new(self.eyes()), self.strip())).boxed(),
             Showing::Whole(shape) if shape != Shape::Volumes || self.view.borrows_volumes() => {
                 let body = self.whole(body).await?;
-                self.stripped(&self.narrowed(shape, &body).await?)?
+                self.stripped(&self.narrowed(shape, &body).await?)
             }
             Showing::Made(kind) => {
                 let body = self.whole(body).await?;
                 self.learn(kind, &body);
-                self.stripped(&body)?
+                self.stripped(&body)
             }
-            Showing::AsIs | Showing::Names | Showing::Whole(_) if short => self.stripped(&self.whole(body).await?)?,
+            Showing::AsIs | Showing::Names | Showing::Whole(_) if short => self.stripped(&self.whole(body).await?),
             Showing::AsIs | Showing::Names | Showing::Whole(_) => Sifted::new(body, self.strip()).boxed(),
         };
         Ok(Response::from_parts(parts, body))
@@ -77,11 +77,9 @@ impl Shower<'_> {
         Strip::new(self.view.suffix())
     }
 
-    fn stripped(&self, bytes: &[u8]) -> Result<Body, Refused> {
-        let mut strip = self.strip();
-        let mut stripped = strip.pass(bytes).map_err(|error| EngineError::Broken(error.to_string()))?;
-        stripped.extend(strip.end());
-        Ok(Full::new(Bytes::from(stripped)).map_err(|never| match never {}).boxed())
+    fn stripped(&self, bytes: &[u8]) -> Body {
+        let bytes = Bytes::from(stripped(self.view.suffix(), bytes));
+        Full::new(bytes).map_err(|never| match never {}).boxed()
     }
 
     /// An answer that was read whole, with what the owner may see of it

@@ -1,6 +1,7 @@
 //! What a caller may see and use beyond what is its owner's own: its own container, what that is attached to, what all
 //! share.
 
+use crate::caller::CallerMount;
 use crate::exchange::Who;
 use crate::policy::ask::Object;
 use crate::policy::references::{Purpose, is_predefined};
@@ -64,7 +65,9 @@ impl<'a> Sight<'a> {
             Object::Volume if matches(&self.policy.share.volumes, seen.name) => Some(Purpose::Write),
             Object::Volume => {
                 let attached = || container.into_iter().flat_map(|own| &own.mounts);
-                let mut attached = attached().filter(|mount| mount.volume.as_deref() == Some(seen.name));
+                // Who has a part of a volume has not all of it.
+                let whole = |mount: &&CallerMount| mount.subpath.is_empty();
+                let mut attached = attached().filter(whole).filter(|mount| mount.volume.as_deref() == Some(seen.name));
                 // Writable in one place is writable.
                 attached.next().map(|first| {
                     let writable = first.writable || attached.any(|mount| mount.writable);
@@ -109,11 +112,18 @@ fn matches(patterns: &[TextPattern], name: &str) -> bool {
 mod tests {
     use super::*;
     use crate::api::bind::HostPath;
-    use crate::caller::{Caller, CallerMount, Container};
+    use crate::caller::{Caller, Container};
     use crate::owner::Owner;
     use crate::policy::compile::compile;
 
     fn job() -> Who {
+        let part = |volume: &str, subpath: &str| CallerMount {
+            destination: HostPath::parse("/x").unwrap(),
+            source: None,
+            volume: Some(volume.to_owned()),
+            subpath: subpath.to_owned(),
+            writable: true,
+        };
         let mount = |volume: &str, writable: bool| CallerMount {
             destination: HostPath::parse("/x").unwrap(),
             source: None,
@@ -124,7 +134,13 @@ mod tests {
         let container = Container {
             id: "1".repeat(64),
             name: "runner-1".to_owned(),
-            mounts: vec![mount("builds", true), mount("cache", false), mount("both", false), mount("both", true)],
+            mounts: vec![
+                mount("builds", true),
+                mount("cache", false),
+                mount("both", false),
+                mount("both", true),
+                part("shared", "job-7"),
+            ],
             networks: vec![("ci".to_owned(), "2".repeat(64))],
             ..Container::default()
         };
@@ -150,6 +166,7 @@ mod tests {
             (Object::Volume, "cache", "cache", Standing::Borrowed(Purpose::Use)),
             (Object::Volume, "both", "both", Standing::Borrowed(Purpose::Write)),
             (Object::Volume, "other", "other", Standing::Foreign),
+            (Object::Volume, "shared", "shared", Standing::Foreign),
         ] {
             assert_eq!(standing("", object, id, name, None), expected, "{object:?} {name}");
             // Somebody's label on it changes nothing about what it is attached to.

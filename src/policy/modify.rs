@@ -57,9 +57,6 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
                 stamped.extend(crate::policy::quota::labels(body, usage));
             }
             stamp(&stamped, labels, &mut body.config.labels, &mut changes);
-            if facts.view.is_some() {
-                volumes::label(body, facts);
-            }
             for mount in body.host_mut().settings.mounts.iter_mut().flatten() {
                 if let (Some(owner), Some(volume)) = (stamped.get(OWNER_LABEL), mount.volume_labels_mut()) {
                     volume.insert(OWNER_LABEL.to_owned(), owner.clone());
@@ -100,6 +97,12 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
         }
     }
     given::replace(policy, &mut operation, &facts.given, &mut changes);
+    // Last, as it takes binds out of the list, in which the others stand by their number.
+    if let Operation::ContainerCreate(Request { body: JsonBody(body), .. }) = &mut operation
+        && facts.view.is_some()
+    {
+        volumes::label(body, facts);
+    }
     (operation, changes.0)
 }
 

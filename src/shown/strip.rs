@@ -15,6 +15,27 @@ impl Strip {
         Self { word: word.as_bytes().to_vec(), held: Vec::new() }
     }
 
+    fn passed(&mut self, piece: &[u8]) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.held);
+        bytes.extend_from_slice(piece);
+        let mut passed = Vec::with_capacity(bytes.len());
+        let mut rest = bytes.as_slice();
+        while let Some(at) = self.begins(rest) {
+            let (before, from) = rest.split_at(at);
+            passed.extend_from_slice(before);
+            match from.strip_prefix(self.word.as_slice()) {
+                Some(after) => rest = after,
+                // It may go on in the next piece.
+                None => {
+                    self.held = from.to_vec();
+                    return passed;
+                }
+            }
+        }
+        passed.extend_from_slice(rest);
+        passed
+    }
+
     /// Where the word, or at the end its beginning, is found first
     fn begins(&self, bytes: &[u8]) -> Option<usize> {
         let first = *self.word.first()?;
@@ -31,26 +52,17 @@ impl Strip {
     }
 }
 
+/// All of a text without the word
+pub fn stripped(word: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut strip = Strip::new(word);
+    let mut stripped = strip.passed(bytes);
+    stripped.extend(strip.end());
+    stripped
+}
+
 impl Sieve for Strip {
     fn pass(&mut self, piece: &[u8]) -> Result<Vec<u8>, TooLong> {
-        let mut bytes = std::mem::take(&mut self.held);
-        bytes.extend_from_slice(piece);
-        let mut passed = Vec::with_capacity(bytes.len());
-        let mut rest = bytes.as_slice();
-        while let Some(at) = self.begins(rest) {
-            let (before, from) = rest.split_at(at);
-            passed.extend_from_slice(before);
-            match from.strip_prefix(self.word.as_slice()) {
-                Some(after) => rest = after,
-                // It may go on in the next piece.
-                None => {
-                    self.held = from.to_vec();
-                    return Ok(passed);
-                }
-            }
-        }
-        passed.extend_from_slice(rest);
-        Ok(passed)
+        Ok(self.passed(piece))
     }
 
     fn end(&mut self) -> Vec<u8> {
