@@ -335,6 +335,11 @@ fn grandchildren(place: &Place, failed: &mut Vec<String>) {
             failed.push(format!("{bind} from a child: {} {}", refused.status, refused.text()));
         }
     }
+    // By its name it would be the whole volume, of which the child may write a part only.
+    let (said, _) = runs(place, "", &format!("{}:/x", place.volume.1), "touch /x/by-the-child && echo written");
+    if said.contains("written") {
+        failed.push("a child writes to all of a volume of which it has a part".to_owned());
+    }
     place.inside.is_called_by(&place.engine, place.job.id());
     place.job.must(&format!("docker rm -f {name}"));
 }
