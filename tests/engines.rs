@@ -33,6 +33,7 @@ mod engines {
     pub mod shared;
     pub mod stage;
     pub mod tar;
+    pub mod workspace;
 }
 
 #[test]
@@ -53,6 +54,11 @@ fn a_cgroup_carries_the_sum_of_its_owners_containers() {
 #[test]
 fn a_pinned_directory_cannot_be_swapped_after_the_check() {
     engines::setting::on_each_engine(engines::pins::run);
+}
+
+#[test]
+fn a_child_has_the_workspace_and_the_socket_of_its_job() {
+    engines::setting::on_each_engine(engines::workspace::run);
 }
 
 #[test]
