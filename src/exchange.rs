@@ -282,7 +282,8 @@ impl Exchange {
             return Err(missing);
         }
 
-        let making = match approved.operation().makes() {
+        let soon = approved.operation().endpoint().answer == Answer::Whole;
+        let mut making = match approved.operation().makes() {
             true => Some(self.make(cleaned_up)?),
             false => None,
         };
@@ -291,7 +292,9 @@ impl Exchange {
             Refused::Unrecorded
         })?;
         self.on_record = true;
-        self.end = Some(self.end_line());
+        // What takes its time is made with the last byte of its answer.
+        let slowly = making.take_if(|_| !soon);
+        self.end = Some(self.end_line(slowly));
 
         let makes_volumes = self.policy.isolate.is_some() || self.policy.quota.counts_volumes();
         let volumes = if makes_volumes { std::mem::take(&mut found.new_volumes) } else { Vec::new() };
@@ -305,7 +308,6 @@ impl Exchange {
         };
         let recorded = Arc::new(recorded);
         let (link, who) = (Arc::clone(&self.link), Arc::clone(&self.who));
-        let soon = recorded.approved().operation().endpoint().answer == Answer::Whole;
         let patience = soon.then_some(gate.limits.engine_answer);
         // Until the engine has answered nobody can count what it makes, nor miss it at the owner's end.
         let to_its_end = soon && (turn.is_some() || making.is_some());
@@ -492,10 +494,10 @@ impl Exchange {
     }
 
     /// The end keeps the place among the running until it is recorded
-    fn end_line(&mut self) -> End {
+    fn end_line(&mut self, making: Option<Making>) -> End {
         let Self { gate, id, operation, begun, bytes, place, .. } = self;
         let (audit, name) = (Arc::clone(&gate.audit), Arc::clone(&gate.name));
-        End::new(audit, id.clone(), name, operation, *begun, Arc::clone(bytes), place.take())
+        End::new(audit, id.clone(), name, operation, *begun, Arc::clone(bytes), (place.take(), making))
     }
 }
 

@@ -122,18 +122,16 @@ impl Reaper {
     }
 
     /// Cleans up after the owners of every listener that ends with sockwarden; from now on nothing is made any more
+    ///
+    /// Another sockwarden on this engine may have a listener of the same name: of many owners only those go that this
+    /// one has made something for.
     pub async fn finish(&self, why: Why) -> Cleaned {
         let mut cleaned = Cleaned::default();
         let last = |site: &&Site| site.cleaning().when == CleanUp::WhenSockwardenEnds;
         for site in self.sites.iter().filter(last) {
             self.running.close();
-            let found = owners(&self.cleaner.engine, Some(&site.listener)).await;
-            let names = found.map(|owners| owners.into_keys().map(Arc::from).collect::<BTreeSet<Arc<str>>>());
-            let mut names = names.unwrap_or_else(|error| {
-                tracing::error!(%error, listener = &*site.listener, "cannot tell what there is to clean up");
-                BTreeSet::new()
-            });
             // What is being made shows in no list yet.
+            let mut names = self.running.makers();
             names.extend(site.owner.clone());
             let (mut names, mut cleanings) = (names.into_iter(), JoinSet::new());
             loop {
@@ -153,13 +151,13 @@ impl Reaper {
 
     /// Looks at every owner that has something
     async fn sweep(&self, memory: &mut Memory, cleanings: &mut Cleanings) -> Result<(), EngineError> {
-        let mut present = BTreeSet::new();
+        let (mut present, begun) = (BTreeSet::new(), Instant::now());
         for (index, site) in self.sites.iter().enumerate().filter(|(_, site)| site.cleaning().is_on()) {
             for owner in owners(&self.cleaner.engine, Some(&site.listener)).await?.into_keys() {
                 present.insert((index, Arc::from(owner)));
             }
         }
-        self.running.watch(&present.iter().map(|(_, owner)| Arc::clone(owner)).collect());
+        self.running.watch(&present.iter().map(|(_, owner)| Arc::clone(owner)).collect(), begun);
         memory.keep(&present);
         for key in present {
             self.look_at(key, memory, cleanings).await?;
@@ -218,7 +216,7 @@ impl Reaper {
         }
         if cleaning.when == CleanUp::WhenSockwardenEnds {
             // What an earlier run had no time to remove.
-            let left = site.owner.as_ref() == Some(owner) && !memory.swept.contains(&key.0);
+            let left = site.is_of(owner) && !memory.swept.contains(&key.0);
             return Ok(left.then_some(Why::SockwardenEnds));
         }
         let status = match life::of(&self.cleaner.engine, owner).await? {
@@ -264,6 +262,11 @@ impl Reaper {
 }
 
 impl Site {
+    /// Whether this is the one owner of all that is made through it
+    fn is_of(&self, owner: &str) -> bool {
+        self.owner.as_deref() == Some(owner)
+    }
+
     fn cleaning(&self) -> Cleaning {
         self.policy.borrow().cleaning
     }

@@ -36,6 +36,8 @@ struct Life {
     ending: usize,
     /// Whether it stays when nothing runs
     watched: bool,
+    /// When something was made for it, at last
+    made: Option<Instant>,
     /// When its last request ended, or else when it was first heard of
     quiet: Instant,
 }
@@ -88,6 +90,7 @@ impl Running {
         }
         let life = owners.life(owner);
         life.making += 1;
+        life.made = Some(Instant::now());
         life.watched |= cleaned_up;
         Some(Making { running: Arc::clone(self), owner: Arc::clone(owner) })
     }
@@ -103,14 +106,15 @@ impl Running {
         self.owners().closed = true;
     }
 
-    /// Remembers these owners also while nothing of them runs, and no others
-    pub fn watch(&self, names: &BTreeSet<Arc<str>>) {
+    /// Remembers these owners also while nothing of them runs, and no others but those for whom something was made later
+    /// than `looked`
+    pub fn watch(&self, names: &BTreeSet<Arc<str>>, looked: Instant) {
         let mut owners = self.owners();
         for name in names {
             owners.life(name).watched = true;
         }
         owners.by_name.retain(|name, life| {
-            life.watched = names.contains(name);
+            life.watched &= names.contains(name) || life.made.is_some_and(|made| made >= looked);
             life.is_worth_keeping()
         });
     }
@@ -127,6 +131,11 @@ impl Running {
         self.owners().by_name.contains_key(owner)
     }
 
+    /// The owners that are remembered and for whom something was made, or is being made
+    pub fn makers(&self) -> BTreeSet<Arc<str>> {
+        self.owners().by_name.iter().filter(|(_, life)| life.made.is_some()).map(|(name, _)| Arc::clone(name)).collect()
+    }
+
     /// Whether a request of such an owner runs
     pub fn any(&self, owner: impl Fn(&str) -> bool) -> bool {
         self.owners().by_name.iter().any(|(name, life)| life.running > 0 && owner(name))
@@ -140,7 +149,7 @@ impl Running {
 
 impl Owners {
     fn life(&mut self, owner: &Arc<str>) -> &mut Life {
-        let new = || Life { running: 0, making: 0, ending: 0, watched: false, quiet: Instant::now() };
+        let new = || Life { running: 0, making: 0, ending: 0, watched: false, made: None, quiet: Instant::now() };
         self.by_name.entry(Arc::clone(owner)).or_insert_with(new)
     }
 
@@ -187,7 +196,12 @@ impl Drop for Place {
 
 impl Drop for Making {
     fn drop(&mut self) {
-        self.running.owners().less(&self.owner, |life| &mut life.making);
+        let mut owners = self.running.owners();
+        if let Some(life) = owners.by_name.get_mut(&self.owner) {
+            life.made = Some(Instant::now());
+        }
+        owners.less(&self.owner, |life| &mut life.making);
+        drop(owners);
         self.running.made.notify_waiters();
     }
 }
@@ -263,13 +277,19 @@ mod tests {
         let running = Arc::new(Running::new(2));
         let (one, other): (Arc<str>, Arc<str>) = ("one".into(), "other".into());
         let place = running.enter(&one).unwrap();
-        running.watch(&[Arc::clone(&one), Arc::clone(&other)].into());
+        running.watch(&[Arc::clone(&one), Arc::clone(&other)].into(), Instant::now());
         std::thread::sleep(Duration::from_millis(5));
         assert_eq!(running.quiet("one"), Duration::ZERO);
         assert!(running.quiet("other") >= Duration::from_millis(5));
         drop(place);
-        assert!(running.knows("one"));
-        running.watch(&BTreeSet::new());
+        assert!(running.knows("one") && running.makers().is_empty());
+        drop(running.make(&one, true).unwrap());
+        assert_eq!(running.makers(), [Arc::clone(&one)].into(), "what was made is there still");
+        let before = Instant::now();
+        drop(running.make(&one, true).unwrap());
+        running.watch(&BTreeSet::new(), before);
+        assert!(running.knows("one"), "whoever looked before cannot have seen it");
+        running.watch(&BTreeSet::new(), Instant::now());
         assert!(running.owners().by_name.is_empty());
     }
 }

@@ -20,7 +20,7 @@ use crate::answer::BoxError;
 use crate::audit::Audit;
 use crate::audit::record::{Ended, Outcome, millis};
 use crate::hangup::Hangup;
-use crate::running::Place;
+use crate::running::{Making, Place};
 use crate::shown::Sieve;
 
 /// The end of an exchange: writes the last line of its record when it is dropped
@@ -34,7 +34,7 @@ pub struct End {
     status: Option<u16>,
     outcome: Outcome,
     bytes: Arc<Counters>,
-    _place: Option<Place>,
+    _runs: (Option<Place>, Option<Making>),
 }
 
 /// Bytes each way, after the heads
@@ -47,7 +47,7 @@ pub struct Counters {
 }
 
 impl End {
-    /// The end of the exchange `id`, which began at `begun` and runs in `place`
+    /// The end of the exchange `id`, which began at `begun`, and what it keeps until then
     pub fn new(
         audit: Arc<Audit>,
         id: String,
@@ -55,10 +55,10 @@ impl End {
         operation: &'static str,
         begun: Instant,
         bytes: Arc<Counters>,
-        place: Option<Place>,
+        runs: (Option<Place>, Option<Making>),
     ) -> Self {
         let (status, outcome) = (None, Outcome::Abandoned);
-        Self { audit, id, listener, operation, begun, status, outcome, bytes, _place: place }
+        Self { audit, id, listener, operation, begun, status, outcome, bytes, _runs: runs }
     }
 
     /// Remembers the status that is answered
@@ -79,7 +79,7 @@ impl End {
 
 impl Drop for End {
     fn drop(&mut self) {
-        let Self { audit, id, listener, operation, begun, status, outcome, bytes, _place } = self;
+        let Self { audit, id, listener, operation, begun, status, outcome, bytes, _runs } = self;
         let line = Ended {
             time: Timestamp::now(),
             event: "end",

@@ -1,10 +1,12 @@
 //! Nothing is left behind, in whatever order things happen.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::proxy::{Left, Proxy, Setup, json as request};
 use crate::world::{Watcher, World};
@@ -246,19 +248,29 @@ fn only_what_itself_says_whose_it_is_goes() {
 #[test]
 fn an_earlier_run_s_rest_goes_at_the_start_and_what_this_run_makes_stays() {
     let world = World::start();
-    let proxy = start(&world, WITH_US);
+    world.add("/images/busybox", json!({}));
+    let place = tempfile::tempdir().unwrap();
+    let listener = "[[listener]]\npath = './proxy.sock'\npolicy = './policy.toml'\nowner = 'team'\n";
+    fs::write(place.path().join("config.toml"), listener).unwrap();
+    fs::write(place.path().join("policy.toml"), WITH_US).unwrap();
+    let start = |place: TempDir| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sockwarden"));
+        command.env_clear().arg("serve").arg("--engine").arg(format!("unix://{}", world.socket().display()));
+        for (flag, file) in [("--config", "config.toml"), ("--audit", "audit.jsonl")] {
+            command.arg(flag).arg(place.path().join(file));
+        }
+        Proxy::of_command(&mut command, place, ["proxy.sock", "audit.jsonl", "policy.toml"])
+    };
+    let proxy = start(place);
     make(&proxy, "volumes", "early");
-    let directory = proxy.kill();
-    let config =
-        Setup { policy: WITH_US.into(), config: "[[listener]]\n[limits]\ngrace = '20s'\n".into(), ..Setup::default() };
-    let proxy = Proxy::at(world.socket(), directory, config);
+    let proxy = start(proxy.kill());
     make(&proxy, "volumes", "new");
     world.until("gone", |state| !state.objects.contains_key("/volumes/early"));
     // A second look, after which it would be gone, had it been taken for the earlier run's.
     begins(&world, "GET /volumes?", world.heard("GET /volumes?").len() + 2);
     assert_eq!(world.heard("DELETE "), ["DELETE /volumes/early"]);
     proxy.stop();
-    assert_eq!(world.heard("DELETE ").len(), 2);
+    assert_eq!(world.heard("DELETE "), ["DELETE /volumes/early", "DELETE /volumes/new"]);
 }
 
 #[test]
