@@ -34,6 +34,11 @@ pub struct Config {
     ///
     /// On a shared mount that the engine has by the same name. Ours alone; it is made when it is not there.
     pub pins: PathBuf,
+    /// Directory of what is remembered over a restart, one for each sockwarden; it is made when it is not there
+    ///
+    /// Default `state` beside the record where a place for that was given, else `/var/lib/sockwarden` or in the user's
+    /// state directory.
+    pub state: PathBuf,
     /// The sockets to serve, at least one, no two with the same path or name
     pub listeners: Vec<Listener>,
     /// Labels of a caller's container that name its CI job; default those of the usual runners

@@ -96,6 +96,10 @@ pub enum Question<'a> {
     Exec(&'a str),
     /// `GET /images/{}/json`
     Image(&'a str),
+    /// `GET /images/json`, of one repository in its full form
+    ImagesOf(&'a str),
+    /// `GET /images/json`
+    Images,
     /// `GET /info`
     Info,
     /// `GET /containers/json`, of all that carry a label
@@ -211,6 +215,7 @@ impl Engine {
             Question::Containers => ("containers", "json", "?all=1"),
             Question::Owned(_) => ("containers", "json", "?all=1"),
             Question::Info => ("info", "", ""),
+            Question::Images | Question::ImagesOf(_) => ("images", "json", ""),
             Question::Labelled(kind, label) => {
                 let path = format!("/v{version}{}", cleaning::labelled(kind, label));
                 let (parts, body) = self.get(&path).await?;
@@ -224,6 +229,14 @@ impl Engine {
         path.push_str(end);
         if let Question::Owned(label) = question {
             push_pair(&mut path, "filters", &serde_json::json!({ "label": [label] }).to_string());
+        }
+        if let Question::ImagesOf(repository) = question {
+            // The filter is compared with names as people write them.
+            let short = repository.strip_prefix("docker.io/library/").or_else(|| repository.strip_prefix("docker.io/"));
+            let filters = serde_json::json!({ "reference": [short.unwrap_or(repository)] }).to_string();
+            let mut query = String::new();
+            push_pair(&mut query, "filters", &filters);
+            path = format!("{path}?{query}");
         }
         let (parts, body) = self.get(&path).await?;
         Ok((parts.status, body))

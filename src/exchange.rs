@@ -10,6 +10,7 @@ mod edit;
 mod facts;
 mod given;
 mod head;
+mod images;
 mod load;
 mod look;
 mod lower;
@@ -43,6 +44,8 @@ pub use self::cgroups::Cgroups;
 use self::facts::Found;
 pub use self::given::OwnSocket;
 use self::given::{Plan, Sockets};
+pub use self::images::forget_gone_names;
+use self::images::{Hold, Images, List};
 use self::load::{BrokenOff, JudgeOfNames, Load};
 use self::look::Look;
 pub use self::own::OwnIds;
@@ -64,6 +67,7 @@ use crate::caller::{Caller, CallerMount};
 use crate::config::Limits;
 use crate::engine::{Engine, EngineError, Link};
 use crate::owner::Owner;
+use crate::owner::images::Ledger;
 use crate::policy::ask::What;
 use crate::policy::judge::{Decision, Facts, Verdict, approve, refused, refused_unseen};
 use crate::policy::modify::{LISTENER_LABEL, RECORD_LABEL};
@@ -108,6 +112,8 @@ pub struct Gate {
     pub pins: Arc<Pins>,
     /// Ids that are known to be an owner's own, of all listeners
     pub own: Arc<OwnIds>,
+    /// Who made and pulled which image names, of all listeners
+    pub ledger: Arc<Ledger>,
     /// Tunnels, which outlive their connection's HTTP
     pub tunnels: TaskTracker,
 }
@@ -229,6 +235,11 @@ impl Exchange {
                 facts::gather(look, &operation).await?
             }
         };
+        let images = self.images();
+        let mut hold = match &images {
+            Some(images) => images.look(&operation, &mut found).await?,
+            None => Hold::Nothing,
+        };
         if !found.objects.is_empty() {
             self.objects = std::mem::take(&mut found.objects);
         }
@@ -282,6 +293,7 @@ impl Exchange {
             return Err(missing);
         }
 
+        hold.write_down(&gate.ledger).await?;
         let soon = approved.operation().endpoint().answer == Answer::Whole;
         let mut making = match approved.operation().makes() {
             true => Some(self.make(cleaned_up)?),
@@ -302,10 +314,13 @@ impl Exchange {
         let upload = match upload {
             None => answer::empty(),
             Some(upload) if self.judges_names(&recorded) => {
-                Load::new(upload, self.judge_of_names(), &broken_off).boxed()
+                let judge = self.judge_of_names(images.clone());
+                hold = judge.hold();
+                Load::new(upload, judge, &broken_off).boxed()
             }
             Some(upload) => upload.map_err(Into::into).boxed(),
         };
+        hold.sent();
         let recorded = Arc::new(recorded);
         let (link, who) = (Arc::clone(&self.link), Arc::clone(&self.who));
         let patience = soon.then_some(gate.limits.engine_answer);
@@ -323,9 +338,20 @@ impl Exchange {
             }
         };
         drop(pinned);
-        let response = sent.map_err(|error| broken_off.take().unwrap_or(error))?;
+        let response = match sent {
+            Ok(response) => response,
+            Err(error) => {
+                let why = broken_off.take().unwrap_or(error);
+                hold.lost(&why, images.as_ref()).await;
+                return Err(why);
+            }
+        };
 
-        self.answer(response, upgrade, recorded.approved().operation()).await
+        let operation = recorded.approved().operation();
+        if let Some(images) = &images {
+            hold = hold.answered(response.status(), operation, images).await;
+        }
+        self.answer(response, upgrade, operation, images.map(|images| (images, hold))).await
     }
 
     /// Says that something is about to be made; refused when the owner has ended
@@ -339,10 +365,22 @@ impl Exchange {
         matches!(recorded.approved().operation(), Operation::ImageLoad(_)) && self.policy.mode != Mode::Record
     }
 
-    fn judge_of_names(&self) -> JudgeOfNames {
+    /// The images as this owner may see and change them; none where they are everybody's
+    fn images(&self) -> Option<Images> {
+        let judges = self.policy.isolate.is_some() && self.policy.mode != Mode::Record;
+        judges.then(|| Images {
+            engine: Arc::clone(&self.gate.engine),
+            ledger: Arc::clone(&self.gate.ledger),
+            policy: Arc::clone(&self.policy),
+            owner: self.who.owner.clone(),
+        })
+    }
+
+    fn judge_of_names(&self, images: Option<Images>) -> JudgeOfNames {
         let (policy, audit) = (Arc::clone(&self.policy), Arc::clone(&self.gate.audit));
         let (id, listener) = (self.id.clone(), Arc::clone(&self.gate.name));
-        JudgeOfNames { policy, audit, id, listener, operation: self.operation, most: self.gate.limits.body_bytes }
+        let (operation, most) = (self.operation, self.gate.limits.body_bytes);
+        JudgeOfNames { policy, audit, id, listener, operation, most, images, claimed: Arc::default() }
     }
 
     /// What is somebody else's is answered like what is missing; on record it is refused
@@ -368,6 +406,7 @@ impl Exchange {
         mut response: Response<Incoming>,
         client: Option<OnUpgrade>,
         operation: &Operation,
+        images: Option<(Images, Hold)>,
     ) -> Result<Response<Body>, Refused> {
         let idle = self.gate.limits.idle;
         let status = response.status();
@@ -404,6 +443,17 @@ impl Exchange {
             end.counters().to_client.fetch_add(body.len() as u64, Ordering::Relaxed);
             end.outcome(Outcome::Complete);
             return Ok(Response::from_parts(parts, Full::new(body).map_err(|never| match never {}).boxed()));
+        }
+        if let Some((images, hold)) = images.filter(|(_, hold)| status.is_success() && Images::follows(operation, hold))
+        {
+            let body = match hold {
+                Hold::Nothing => {
+                    parts.headers.remove(CONTENT_LENGTH);
+                    if images.hides() { List::new(body, images).boxed() } else { body.map_err(Into::into).boxed() }
+                }
+                hold => hold.follow(body, images),
+            };
+            return Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).boxed()));
         }
         if let Some(view) = &self.view {
             let shower = Shower {

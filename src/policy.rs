@@ -27,6 +27,7 @@ pub mod file;
 pub mod given;
 pub mod grant;
 pub mod group;
+pub mod images;
 pub mod judge;
 pub mod modify;
 pub mod quota;
@@ -56,6 +57,8 @@ pub struct Policy {
     pub isolate: Option<Line>,
     /// What of others all may see and use
     pub share: Share,
+    /// Whether an owner sees only images that it has pulled or made itself
+    pub own_images: Option<Line>,
     /// What becomes of an owner's objects when it ends
     pub cleaning: Cleaning,
     /// Whether host paths may be judged by their names where the engine's files cannot be seen

@@ -15,6 +15,8 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::audit::cleanup::Why;
 use crate::audit::{Audit, new_id};
 use crate::engine::{Engine, EngineError};
+use crate::owner::Owner;
+use crate::owner::images::Ledger;
 use crate::policy::Policy;
 use crate::policy::cleaning::{CleanUp, Cleaning, Keep};
 use crate::reap::clean::{Cleaned, Cleaner, Order};
@@ -45,6 +47,8 @@ pub struct Site {
 pub struct Reaper {
     cleaner: Cleaner,
     running: Arc<Running>,
+    /// Whose image names nobody's are when the owner has ended
+    ledger: Arc<Ledger>,
     sites: Vec<Site>,
     /// Told after each cleaning, for what is taken away after containers
     cleaned: Arc<Notify>,
@@ -72,9 +76,15 @@ struct Memory {
 
 impl Reaper {
     /// Looks after what is made through listeners that do not serve yet; `cleaned` is told after each cleaning
-    pub fn new(engine: Arc<Engine>, audit: Arc<Audit>, running: Arc<Running>, cleaned: Arc<Notify>) -> Self {
+    pub fn new(
+        engine: Arc<Engine>,
+        audit: Arc<Audit>,
+        running: Arc<Running>,
+        ledger: Arc<Ledger>,
+        cleaned: Arc<Notify>,
+    ) -> Self {
         let begun = u64::from_str_radix(&new_id(), 16).unwrap_or(0);
-        Self { cleaner: Cleaner { engine, audit }, running, sites: Vec::new(), cleaned, begun }
+        Self { cleaner: Cleaner { engine, audit }, running, ledger, sites: Vec::new(), cleaned, begun }
     }
 
     /// Looks after one more listener
@@ -245,9 +255,12 @@ impl Reaper {
         let (owner, listener) = (Arc::clone(owner), Some(site.listener.to_string()));
         let scope = Scope { owner: owner.to_string(), listener, before, images };
         let ending = before.is_none().then(|| self.running.end(&owner));
-        let cleaner = self.cleaner.clone();
+        let (cleaner, ledger) = (self.cleaner.clone(), Arc::clone(&self.ledger));
         async move {
             let cleaned = cleaner.clean(&Order { scope, why, grace }, ending.as_ref()).await?;
+            if ending.is_some() {
+                ledger.forget(&Owner::new(&owner));
+            }
             let Cleaned { removed, stays, doubtful } = &cleaned;
             if !removed.is_empty() || !stays.is_empty() {
                 let (removed, stays) = (removed.len(), stays.len());

@@ -17,7 +17,8 @@ use crate::caller::CallerMount;
 use crate::caller::peer::sees_all_processes;
 use crate::config::{Config, DEFAULT_PATH, Listener, PolicyRef};
 use crate::engine::Engine;
-use crate::exchange::{Callers, Cgroups, Gate, Ours, OwnIds, OwnSocket, Pins, Room, unseen};
+use crate::exchange::{Callers, Cgroups, Gate, Ours, OwnIds, OwnSocket, Pins, Room, forget_gone_names, unseen};
+use crate::owner::images::{Ledger, LedgerError};
 use crate::owner::rule::Rule;
 use crate::quota::turn::Turns;
 use crate::reap::clean::Cleaned;
@@ -50,6 +51,9 @@ pub enum ServeError {
         /// Why
         error: std::io::Error,
     },
+    /// The ledger of images cannot be kept
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The system said no
     #[error("cannot start: {0}")]
     Start(#[from] std::io::Error),
@@ -62,6 +66,7 @@ pub struct Server {
     policies: Policies,
     sockets: Vec<(UnixListener, Option<Claim>)>,
     audit: Arc<Audit>,
+    ledger: Arc<Ledger>,
 }
 
 /// What is served until when
@@ -105,8 +110,9 @@ impl Server {
         let file = AuditFile::open(&audit.path, audit.rotation, audit.sync)
             .map_err(|error| ServeError::Audit { path: audit.path.display().to_string(), error })?;
         let audit = Arc::new(Audit::new(file));
+        let ledger = Ledger::open(&config.state, config.limits.grace.min(PATIENCE))?;
         let sockets = sockets(&config.listeners, inherited)?;
-        Ok(Self { config, policies, sockets, audit })
+        Ok(Self { config, policies, sockets, audit, ledger })
     }
 
     /// The sockets that are served, in words
@@ -130,7 +136,7 @@ impl Server {
     ///
     /// What was cleaned up is returned, or nothing when there was no time to finish.
     pub async fn serve(self, mut role: Role, done: impl Future<Output = Rest>) -> Option<Cleaned> {
-        let Self { config, mut policies, sockets, audit } = self;
+        let Self { config, mut policies, sockets, audit, ledger } = self;
         let (why, gives) = match &role {
             Role::Service(_) => (Why::SockwardenEnds, Vec::new()),
             Role::Command { images, directory } => {
@@ -154,8 +160,8 @@ impl Server {
         tell_of_sight(&config, &policies);
         tell_of_callers(&config);
         let notice = Arc::new(Notify::new());
-        let mut reaper =
-            Reaper::new(Arc::clone(&engine), Arc::clone(&audit), Arc::clone(&running), Arc::clone(&notice));
+        let (remembered, counted) = (Arc::clone(&ledger), Arc::clone(&running));
+        let mut reaper = Reaper::new(Arc::clone(&engine), Arc::clone(&audit), counted, remembered, Arc::clone(&notice));
         let mut claims = Vec::new();
         for (index, (listener, (socket, claim))) in config.listeners.iter().zip(sockets).enumerate() {
             claims.extend(claim);
@@ -184,6 +190,7 @@ impl Server {
                 gives: Arc::clone(&gives),
                 pins: Arc::clone(&pins),
                 own: Arc::clone(&own),
+                ledger: Arc::clone(&ledger),
                 tunnels: tunnels.clone(),
             });
             let own = Arc::new(Semaphore::new(limits.connections_per_listener));
@@ -191,6 +198,7 @@ impl Server {
         }
         let reaper = Arc::new(reaper);
         let reaping = tokio::spawn(Arc::clone(&reaper).run(ended));
+        let sweeping_names = tokio::spawn(sweep_names(ledger, Arc::clone(&engine)));
         let sweeping = tokio::spawn(sweep(Arc::clone(&pins), Arc::clone(&engine), notice));
         let wanted = policies.want_cgroups();
         let sweeping_cgroups = tokio::spawn(sweep_cgroups(Arc::clone(&cgroups), wanted, Arc::clone(&engine)));
@@ -215,6 +223,7 @@ impl Server {
         };
         tracing::info!(grace = ?limits.grace, "ending");
         sweeping.abort();
+        sweeping_names.abort();
         sweeping_cgroups.abort();
         drop(claims);
         ending.send_replace(true);
@@ -286,6 +295,22 @@ async fn sweep_cgroups(cgroups: Arc<Cgroups>, wanted: bool, engine: Arc<Engine>)
     }
 }
 
+/// Forgets image names that are gone
+async fn sweep_names(ledger: Arc<Ledger>, engine: Arc<Engine>) {
+    let mut turn = interval(SWEEP_NAMES);
+    turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turn.tick().await;
+        if let Err(error) = forget_gone_names(&ledger, &engine).await {
+            tracing::warn!(%error, "image names that are gone are not forgotten");
+        }
+    }
+}
+
+/// How long an image name may be remembered that is gone
+const SWEEP_NAMES: Duration = Duration::from_secs(600);
+/// How long an instance that ends may keep the ledger from the one that follows it
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a pin or a cgroup may outlive its container
 const SWEEP: Duration = Duration::from_secs(5);
 
@@ -352,6 +377,7 @@ fn ours(config: &Config) -> Ours {
         ("sockwarden's record", config.audit.path.clone()),
         ("sockwarden's configuration", DEFAULT_PATH.into()),
         ("sockwarden's pins", config.pins.clone()),
+        ("sockwarden's state", config.state.clone()),
     ];
     for listener in &config.listeners {
         files.push(("sockwarden's socket", listener.path.clone()));

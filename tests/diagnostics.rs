@@ -796,3 +796,15 @@ warning[P101]: this key has no effect here
   |        ^^^^^^^^^^^^ nobody's end is waited for that could fail
 "##);
 }
+
+#[test]
+fn what_of_images_is_seen_is_one_of_two_words() {
+    let report = report("[images]\nvisible = 'mine'\n");
+    insta::assert_snapshot!(report, @r##"
+error[P005]: `mine` is not known here
+ --> policy.toml:2:11
+  |
+2 | visible = 'mine'
+  |           ^^^^^^ expected all, own
+"##);
+}

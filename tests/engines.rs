@@ -18,6 +18,8 @@ mod engines {
     pub mod gate;
     pub mod given;
     pub mod http;
+    pub mod image_owners;
+    pub mod image_sight;
     pub mod inside;
     pub mod isolation;
     pub mod job;
@@ -94,6 +96,16 @@ fn a_command_has_a_docker_of_its_own_and_leaves_nothing() {
 #[test]
 fn a_loaded_archive_gives_no_name_that_the_policy_does_not_grant() {
     engines::setting::on_each_engine(engines::load::run);
+}
+
+#[test]
+fn an_image_name_is_its_makers() {
+    engines::setting::on_each_engine(engines::image_owners::run);
+}
+
+#[test]
+fn an_image_is_seen_once_it_was_pulled() {
+    engines::setting::on_each_engine(engines::image_sight::run);
 }
 
 #[test]

@@ -76,6 +76,8 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
     let flags = Flags { engine, listen, policy: Some(policy), audit, mode: Some("0600".into()), group: None };
     let mut config = Config::load(config.as_deref(), flags)?;
     config.log.level = config.log.level.min(LevelFilter::WARN);
+    // Several commands run at a time, and nothing is to be remembered of any.
+    config.state = place.socket().with_file_name("state");
     // Cleaning up is all that is waited for at the end.
     config.limits.grace = MOST_CLEANING;
     config.limits.connections = config.limits.connections.min(CONNECTIONS);

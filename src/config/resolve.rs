@@ -18,7 +18,7 @@ use crate::owner::rule::Rule;
 
 /// Makes the configuration; `base` is the directory of the file
 pub fn resolve(written: Written, base: &Path, flags: Flags, around: &Surroundings) -> Result<Config, ConfigError> {
-    let Written { engine, pins, listener, caller: written::Caller { job_labels }, audit, limits, log } = written;
+    let Written { engine, pins, state, listener, caller: written::Caller { job_labels }, audit, limits, log } = written;
     let Flags { engine: engine_flag, listen, policy, mode, group, audit: audit_flag } = flags;
 
     let docker_host = around.docker_host.as_ref().filter(|host| !host.is_empty()).map(|host| host.to_string_lossy());
@@ -49,10 +49,21 @@ pub fn resolve(written: Written, base: &Path, flags: Flags, around: &Surrounding
     };
     apart(&listeners, &engine)?;
 
-    let audit_path = match (audit_flag, audit.path) {
-        (Some(flag), _) => file("--audit", &around.directory, &flag)?,
-        (None, Some(path)) => file("audit.path", base, &path)?,
-        (None, None) => around.default_audit()?,
+    let audit_given = match (audit_flag, audit.path) {
+        (Some(flag), _) => Some(file("--audit", &around.directory, &flag)?),
+        (None, Some(path)) => Some(file("audit.path", base, &path)?),
+        (None, None) => None,
+    };
+    let given = audit_given.is_some();
+    let audit_path = match audit_given {
+        Some(path) => path,
+        None => around.default_audit()?,
+    };
+    let state = match state {
+        Some(path) => file("state", base, &path)?,
+        // Who has a place for the one has a place for the other, and apart from any other sockwarden's.
+        None if given => audit_path.with_file_name("state"),
+        None => around.default_state()?,
     };
     let rotation = Rotation {
         size: audit.rotate_size.map_or(Some(100 << 20), |size| size.0.0.map(|size| size.0)),
@@ -64,7 +75,7 @@ pub fn resolve(written: Written, base: &Path, flags: Flags, around: &Surrounding
         Some(keys) => JobLabels::of_keys(keys.into_iter().map(|key| key.0.0)),
         None => JobLabels::default(),
     };
-    Ok(Config { engine, pins, listeners, job_labels, audit, limits: limits.into(), log: self::log(log, base)? })
+    Ok(Config { engine, pins, state, listeners, job_labels, audit, limits: limits.into(), log: self::log(log, base)? })
 }
 
 /// A listener before its defaults

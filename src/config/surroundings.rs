@@ -67,9 +67,21 @@ impl Surroundings {
         if self.uid == 0 {
             return Ok("/var/log/sockwarden/audit.jsonl".into());
         }
+        Ok(self.state("the audit file", "--audit")?.join("audit.jsonl"))
+    }
+
+    /// The directory of what is remembered if nobody says otherwise
+    pub(super) fn default_state(&self) -> Result<PathBuf, ConfigError> {
+        if self.uid == 0 {
+            return Ok("/var/lib/sockwarden".into());
+        }
+        self.state("what is remembered", "state")
+    }
+
+    /// Our part of the user's state directory
+    fn state(&self, what: &'static str, key: &'static str) -> Result<PathBuf, ConfigError> {
         let state = absolute(&self.state_home).or_else(|| Some(absolute(&self.home)?.join(".local/state")));
-        let state = state.ok_or(ConfigError::NoPlace("the audit file", "XDG_STATE_HOME", "--audit"))?;
-        Ok(state.join("sockwarden/audit.jsonl"))
+        Ok(state.ok_or(ConfigError::NoPlace(what, "XDG_STATE_HOME", key))?.join("sockwarden"))
     }
 
     /// The number of a group; only the file is asked, as a static binary has no name service

@@ -73,8 +73,9 @@ fn without_a_file_everything_has_a_default() {
         grace: Duration::from_secs(10),
     };
     let rotation = Rotation { size: Some(104857600), age: Some(Duration::from_secs(86400)), keep: 10 };
-    let expected = |socket: &str, audit: &str| Config {
+    let expected = |socket: &str, audit: &str, state: &str| Config {
         pins: "/run/sockwarden/pins".into(),
+        state: state.into(),
         engine: "/var/run/docker.sock".into(),
         listeners: vec![Listener {
             name: socket.into(),
@@ -93,12 +94,27 @@ fn without_a_file_everything_has_a_default() {
     let load = |place: &Place| Config::load_in(None, Flags::default(), &place.around).unwrap();
 
     let audit = "/home/ci/.local/state/sockwarden/audit.jsonl";
-    assert_eq!(load(&place), expected("/tmp/sockwarden-1000/docker.sock", audit));
+    assert_eq!(load(&place), expected("/tmp/sockwarden-1000/docker.sock", audit, "/home/ci/.local/state/sockwarden"));
     place.around.runtime_directory = Some("/run/user/1000".into());
     place.around.state_home = Some("/state".into());
-    assert_eq!(load(&place), expected("/run/user/1000/sockwarden/docker.sock", "/state/sockwarden/audit.jsonl"));
+    let user = expected("/run/user/1000/sockwarden/docker.sock", "/state/sockwarden/audit.jsonl", "/state/sockwarden");
+    assert_eq!(load(&place), user);
     place.around.uid = 0;
-    assert_eq!(load(&place), expected("/run/sockwarden/docker.sock", "/var/log/sockwarden/audit.jsonl"));
+    let root = expected("/run/sockwarden/docker.sock", "/var/log/sockwarden/audit.jsonl", "/var/lib/sockwarden");
+    assert_eq!(load(&place), root);
+}
+
+#[test]
+fn the_state_is_beside_a_record_that_has_a_place_of_its_own() {
+    let place = place();
+    let flags = || Flags { audit: Some("log/a.jsonl".into()), ..Flags::default() };
+    let state = |config: Config| config.state;
+    assert_eq!(state(Config::load_in(None, flags(), &place.around).unwrap()), Path::new("/site/log/state"));
+    std::fs::write(&place.around.default_file, "state = 'remembered'\n[audit]\npath = '/a/b.jsonl'").unwrap();
+    let base = place.around.default_file.parent().unwrap();
+    assert_eq!(state(Config::load_in(None, flags(), &place.around).unwrap()), base.join("remembered"));
+    std::fs::write(&place.around.default_file, "[audit]\npath = '/a/b.jsonl'").unwrap();
+    assert_eq!(state(Config::load_in(None, Flags::default(), &place.around).unwrap()), Path::new("/a/state"));
 }
 
 #[test]

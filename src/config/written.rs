@@ -16,6 +16,7 @@ use crate::config::value::{Count, Engine, Given, Group, LabelKey, Mode, Name, Or
 pub struct Written {
     pub engine: Option<Given<Engine>>,
     pub pins: Option<PathBuf>,
+    pub state: Option<PathBuf>,
     pub listener: Vec<Listener>,
     pub caller: Caller,
     pub audit: Audit,

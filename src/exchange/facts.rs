@@ -6,7 +6,7 @@ use crate::answer::Refused;
 use crate::api::operation::Operation;
 use crate::audit::record::ObjectLine;
 use crate::engine::EngineError;
-use crate::exchange::look::{Known, Look, Looked, missing};
+use crate::exchange::look::{Known, Look, Looked, SeenImage, missing};
 use crate::exchange::sight::Standing;
 use crate::owner::Owner;
 use crate::policy::ask::Object;
@@ -22,6 +22,8 @@ pub struct Found {
     pub facts: Facts,
     /// For the record
     pub objects: Vec<ObjectLine>,
+    /// The images among them
+    pub images: Vec<SeenImage>,
     /// Volumes that a container mounts and that do not exist yet
     pub new_volumes: Vec<String>,
     /// The answer that the engine would give, when an object does not exist; the call goes no further then
@@ -67,7 +69,8 @@ pub async fn gather(look: Look<'_>, operation: &Operation) -> Result<Found, Refu
                 continue;
             }
         };
-        let Known { id, standing, names, pin, found: by, asks, paths } = known;
+        let Known { id, standing, names, pin, found: by, asks, paths, image } = known;
+        found.images.extend(image.map(|image| SeenImage { field: reference.field.clone(), ..*image }));
         let subject = reference.is_subject();
         let object = match reference.object {
             Referent::Object(object) => object,

@@ -3,6 +3,7 @@
 //! The engine gives an image its names when it has read the archive to its end. What is refused breaks it off before the
 //! part that names it, so nothing in it is kept.
 
+use std::future::Future as _;
 use std::io::Write as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -12,12 +13,16 @@ use bytes::{Buf as _, Bytes};
 use flate2::write::MultiGzDecoder;
 use hyper::body::{Body, Frame};
 use jiff::Timestamp;
+use tokio::task::JoinHandle;
 
 use crate::answer::{BoxError, Refused, denial};
 use crate::api::archive::{ImageArchive, Named};
 use crate::audit::Audit;
 use crate::audit::record::{NamesFound, ask_lines, verdict_word};
+use crate::exchange::images::{Hold, Images};
+use crate::owner::images::Making;
 use crate::policy::ask::{Ask, What};
+use crate::policy::images;
 use crate::policy::judge::{Decision, judge_names};
 use crate::policy::{Mode, Policy};
 use crate::stream::Upload;
@@ -48,12 +53,31 @@ pub struct JudgeOfNames {
     pub operation: &'static str,
     /// Longest file of names that is read, in bytes
     pub most: usize,
+    /// Whose names are whose; none where they are everybody's
+    pub images: Option<Images>,
+    /// The names that were claimed
+    pub claimed: Arc<Mutex<Vec<Making>>>,
 }
 
 impl JudgeOfNames {
-    fn judge(&self, names: Vec<Named>) -> Result<(), Refused> {
+    /// What the request holds of the names
+    pub fn hold(&self) -> Hold {
+        if self.images.is_some() { Hold::Loading(Arc::clone(&self.claimed)) } else { Hold::Nothing }
+    }
+
+    async fn judge(&self, names: Vec<Named>) -> Result<(), Refused> {
+        let made = names.iter().map(|Named { image, field }| (images::name(image), (*field).to_owned())).collect();
         let ask = |Named { image, field }| Ask { what: What::Image(image), field: field.to_owned() };
-        let verdict = judge_names(&self.policy, names.into_iter().map(ask).collect());
+        let mut asks: Vec<Ask> = names.into_iter().map(ask).collect();
+        let hold = match &self.images {
+            Some(images) => images.make(made).await?,
+            None => Ok(Hold::Nothing),
+        };
+        let hold = hold.unwrap_or_else(|taken| {
+            asks.extend(taken);
+            Hold::Nothing
+        });
+        let verdict = judge_names(&self.policy, asks);
         let passes = verdict.decision == Decision::Allow || self.policy.mode == Mode::Warn;
         let line = NamesFound {
             time: Timestamp::now(),
@@ -69,8 +93,25 @@ impl JudgeOfNames {
             tracing::error!(%error, "the record cannot be written");
             Refused::Unrecorded
         })?;
-        if passes { Ok(()) } else { Err(Refused::Denied(denial(&self.policy.name, &verdict))) }
+        if !passes {
+            return Err(Refused::Denied(denial(&self.policy.name, &verdict)));
+        }
+        if let Some(images) = &self.images {
+            hold.write_down(&images.ledger).await?;
+        }
+        if let (Hold::Making(mut making), Ok(mut claimed)) = (hold, self.claimed.lock()) {
+            making.sent();
+            claimed.push(making);
+        }
+        Ok(())
     }
+}
+
+/// Names that are being judged
+struct Judging {
+    verdict: JoinHandle<Result<(), Refused>>,
+    /// What may go on then
+    read: Vec<u8>,
 }
 
 /// An archive that is read and written anew while it passes
@@ -82,7 +123,9 @@ pub struct Load {
     start: Option<Vec<u8>>,
     unpack: Option<MultiGzDecoder<Vec<u8>>>,
     archive: ImageArchive,
-    judge: JudgeOfNames,
+    judge: Arc<JudgeOfNames>,
+    /// What names are waited for, and what may go on then
+    judging: Option<Judging>,
     broken_off: BrokenOff,
     ended: bool,
 }
@@ -97,7 +140,8 @@ impl Load {
             start: Some(Vec::new()),
             unpack: None,
             archive,
-            judge,
+            judge: Arc::new(judge),
+            judging: None,
             broken_off: broken_off.clone(),
             ended: false,
         }
@@ -128,7 +172,6 @@ impl Load {
                 self.archive.push(&std::mem::take(unpack.get_mut()), &mut out)?;
             }
         }
-        self.judge()?;
         Ok(out)
     }
 
@@ -142,13 +185,18 @@ impl Load {
         }
         self.archive.push(&rest, &mut out)?;
         self.archive.finish(&mut out)?;
-        self.judge()?;
         Ok(out)
     }
 
-    fn judge(&mut self) -> Result<(), Refused> {
+    /// Has the names judged that were found in what was read; it goes on only then
+    fn judged(&mut self, read: Vec<u8>) -> Vec<u8> {
         let names = self.archive.names();
-        if names.is_empty() { Ok(()) } else { self.judge.judge(names) }
+        if names.is_empty() {
+            return read;
+        }
+        let judge = Arc::clone(&self.judge);
+        self.judging = Some(Judging { verdict: tokio::spawn(async move { judge.judge(names).await }), read });
+        Vec::new()
     }
 
     fn broken_off(&mut self, why: Refused) -> BoxError {
@@ -167,7 +215,19 @@ impl Body for Load {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        while !this.ended {
+        loop {
+            if let Some(Judging { verdict, .. }) = &mut this.judging {
+                let judged = ready!(Pin::new(verdict).poll(cx));
+                let read = this.judging.take().map(|judging| judging.read).unwrap_or_default();
+                match judged.unwrap_or(Err(Refused::Unrecorded)) {
+                    Ok(()) if read.is_empty() => {}
+                    Ok(()) => return Poll::Ready(Some(Ok(Frame::data(read.into())))),
+                    Err(why) => return Poll::Ready(Some(Err(this.broken_off(why)))),
+                }
+            }
+            if this.ended {
+                return Poll::Ready(None);
+            }
             let read = if this.piece.has_remaining() {
                 this.read()
             } else {
@@ -183,17 +243,16 @@ impl Body for Load {
                     }
                 }
             };
-            match read {
+            match read.map(|read| this.judged(read)) {
                 Ok(out) if out.is_empty() => {}
                 Ok(out) => return Poll::Ready(Some(Ok(Frame::data(out.into())))),
                 Err(why) => return Poll::Ready(Some(Err(this.broken_off(why)))),
             }
         }
-        Poll::Ready(None)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended
+        self.ended && self.judging.is_none()
     }
 }
 

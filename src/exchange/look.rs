@@ -16,6 +16,7 @@ use crate::exchange::sight::{Seen, Sight, Standing};
 use crate::policy::Effect;
 use crate::policy::ask::{Ask, Object, What};
 use crate::policy::asks::existing_volume;
+use crate::policy::images;
 use crate::policy::modify::OWNER_LABEL;
 use crate::policy::references::{Reference, Referent, is_predefined};
 use crate::policy::view::{View, is_like_an_id, is_whole_id};
@@ -150,7 +151,7 @@ impl Look<'_> {
         // The engine's own networks are known by their names only.
         let found = if object == Object::Network && is_predefined(&name) { name } else { by.to_owned() };
         let names = Some(called).filter(|name| !name.is_empty()).into_iter().collect();
-        Ok(Looked::Found(Known { id, standing, names, pin, found, asks, paths }))
+        Ok(Looked::Found(Known { id, standing, names, pin, found, asks, paths, image: None }))
     }
 
     /// What is missing is told of by the name that the client gave
@@ -218,13 +219,15 @@ pub struct Known {
     pub asks: Vec<Ask>,
     /// Paths in a container: its mounts, or the volumes that an image declares
     pub paths: Vec<String>,
+    /// If it is an image
+    pub image: Option<Box<SeenImage>>,
 }
 
 impl Known {
     /// Nothing but whose it is
     fn whose(standing: Standing) -> Self {
         let (id, names, pin, found) = (None, Vec::new(), None, String::new());
-        Self { id, standing, names, pin, found, asks: Vec::new(), paths: Vec::new() }
+        Self { id, standing, names, pin, found, asks: Vec::new(), paths: Vec::new(), image: None }
     }
 }
 
@@ -241,17 +244,49 @@ async fn look_up_image(engine: &Engine, name: &str) -> Result<Looked, Refused> {
             return Ok(Looked::Absent(once.to_owned()));
         }
     };
-    let InspectedImage { id, tags, digests, config } = parse(&body)?;
-    let volumes = config.and_then(|config| config.volumes).unwrap_or_default();
-    let names = tags.into_iter().chain(digests).flatten().filter_map(|name| ImageRef::read(&name).ok());
+    let mut inspected: InspectedImage = parse(&body)?;
+    let id = inspected.id.clone();
+    let volumes = inspected.config.as_mut().and_then(|config| config.volumes.take()).unwrap_or_default();
+    let names = inspected.tags.iter().chain(&inspected.digests).flatten().filter_map(|name| ImageRef::read(name).ok());
     let names: Vec<ImageRef> = names.collect();
+    let image = Some(Box::new(inspected.seen(name, &given)));
     let known = if given.is_one_of(&names) {
         Known { pin: given.may_be_id().then(|| given.to_string()), ..Known::whose(Standing::Own) }
     } else {
         let names = names.iter().map(ImageRef::to_string).chain([id.clone()]).collect();
         Known { names, pin: Some(id.clone()), ..Known::whose(Standing::Own) }
     };
-    Ok(Looked::Found(Known { id: Some(id), paths: volumes.into_keys().collect(), ..known }))
+    Ok(Looked::Found(Known { id: Some(id), paths: volumes.into_keys().collect(), image, ..known }))
+}
+
+/// One image, if it is there
+///
+/// # Errors
+/// When the engine cannot be asked.
+pub async fn image(engine: &Engine, name: &str, field: &str) -> Result<Option<SeenImage>, Refused> {
+    Ok(match look_up_image(engine, name).await? {
+        Looked::Found(Known { image, .. }) => image.map(|image| SeenImage { field: field.to_owned(), ..*image }),
+        Looked::Absent(_) | Looked::Odd(_) => None,
+    })
+}
+
+/// An image that was looked up
+#[derive(Debug, Clone, Default)]
+pub struct SeenImage {
+    /// As the client named it
+    pub given: String,
+    /// Where
+    pub field: String,
+    /// The name by which the engine found it; none where that was its id
+    pub found_as: Option<String>,
+    /// Full id
+    pub id: String,
+    /// Its names with tags, in full
+    pub tags: Vec<String>,
+    /// Its names with digests, in full
+    pub digests: Vec<String>,
+    /// What its label says of its owner
+    pub owner: Option<String>,
 }
 
 /// The body of the answer, or the engine's own words when there is no such object
@@ -333,6 +368,28 @@ struct InspectedImage {
 struct ImageConfig {
     #[serde(rename = "Volumes")]
     volumes: Option<BTreeMap<String, IgnoredAny>>,
+    #[serde(rename = "Labels")]
+    labels: Option<BTreeMap<String, String>>,
+}
+
+impl InspectedImage {
+    fn seen(self, name: &str, given: &ImageRef) -> SeenImage {
+        let Self { id, tags, digests, config } = self;
+        let read = |names: Option<Vec<String>>| -> Vec<ImageRef> {
+            names.into_iter().flatten().filter_map(|name| ImageRef::read(&name).ok()).collect()
+        };
+        let full = |images: &[ImageRef]| images.iter().map(images::name).collect();
+        let (tags, digests) = (read(tags), read(digests));
+        SeenImage {
+            given: name.to_owned(),
+            field: String::new(),
+            found_as: given.is_one_of(tags.iter().chain(&digests)).then(|| images::name(given)),
+            id,
+            tags: full(&tags),
+            digests: full(&digests),
+            owner: config.and_then(|config| config.labels).and_then(|mut labels| labels.remove(OWNER_LABEL)),
+        }
+    }
 }
 
 #[derive(Deserialize)]

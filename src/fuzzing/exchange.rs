@@ -118,6 +118,7 @@ fn gate(place: &Path, policy: &Arc<Policy>) -> std::io::Result<Gate> {
         gives: [].into(),
         // Nowhere: whatever were pinned in the place would be removed with it.
         pins: Arc::new(Pins::new("/dev/null/pins".into())),
+        ledger: Arc::default(),
         own: Arc::default(),
         tunnels: tokio_util::task::TaskTracker::new(),
     })
@@ -168,15 +169,14 @@ mod tests {
         play(&[&[policy, 0], sent.as_bytes()].concat()).unwrap()
     }
 
-    const TWO: &str =
-        "GET /v1.41/images/json HTTP/1.1\r\nHost: x\r\n\r\nDELETE /v1.41/volumes/data HTTP/1.1\r\nHost: x\r\n\r\n";
+    const TWO: &str = "GET /v1.41/images/search?term=a HTTP/1.1\r\nHost: x\r\n\r\nDELETE /v1.41/volumes/data HTTP/1.1\r\nHost: x\r\n\r\n";
 
     #[test]
     fn the_engine_hears_what_the_policy_lets_pass() {
         let lines = |played: Played| -> Vec<String> {
             played.heard.iter().map(|heard| heard.head.lines().next().unwrap_or("").to_owned()).collect()
         };
-        let [images, delete] = ["GET /v1.41/images/json HTTP/1.1", "DELETE /v1.41/volumes/data HTTP/1.1"];
+        let [images, delete] = ["GET /v1.41/images/search?term=a HTTP/1.1", "DELETE /v1.41/volumes/data HTTP/1.1"];
         assert_eq!(lines(heard(UNRESTRICTED, TWO)), [images, delete]);
         // Under a policy that asks, the object is looked up by the owner's own name for it.
         let own = lines(heard(CI, TWO));

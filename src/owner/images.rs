@@ -156,6 +156,19 @@ impl Ledger {
         }
     }
 
+    /// Whether somebody else made, or makes, a name that begins so
+    pub fn has_foreign(&self, owner: &Owner, beginning: &str) -> bool {
+        let book = self.lock();
+        let other = |who: &String| **who != **owner.name();
+        let foreign = |entry: &Entry| match (&entry.making, &entry.settled) {
+            (Some((by, _)), _) | (None, Some(Claim::Made(by))) => other(by),
+            (None, Some(Claim::Left)) => true,
+            (None, Some(Claim::Pulled { .. }) | None) => false,
+        };
+        let from = book.names.range(beginning.to_owned()..);
+        from.take_while(|(name, _)| name.starts_with(beginning)).any(|(_, entry)| foreign(entry))
+    }
+
     /// Whether an owner may take a name away: it made it, or pulled it and nobody else has anything of it
     ///
     /// # Errors
@@ -173,6 +186,17 @@ impl Ledger {
             Some(Claim::Pulled { by, alone: true }) if by.iter().eq([&**owner.name()]) => Ok(()),
             Some(Claim::Pulled { .. } | Claim::Left) | None => Err(Taken::Shared),
         }
+    }
+
+    /// Who made these names, as far as is known
+    pub fn makers(&self, names: &[String]) -> BTreeSet<String> {
+        let book = self.lock();
+        let maker = |name: &String| match &book.names.get(name)?.settled {
+            Some(Claim::Made(by)) => Some(BTreeSet::from([by.clone()])),
+            Some(Claim::Pulled { by, .. }) => Some(by.clone()),
+            Some(Claim::Left) | None => None,
+        };
+        names.iter().filter_map(maker).flatten().collect()
     }
 
     /// Forgets names that the engine has removed
@@ -197,6 +221,11 @@ impl Ledger {
         }
         drop(book);
         self.save_later();
+    }
+
+    /// Whether nothing is known of any name
+    pub fn is_empty(&self) -> bool {
+        self.lock().names.is_empty()
     }
 
     /// A mark for [`Ledger::sweep`], to be taken before the engine is asked for its images
@@ -303,6 +332,11 @@ impl Making {
     /// The request is on its way: from now on what is not certain is made
     pub fn sent(&mut self) {
         self.sent = true;
+    }
+
+    /// The request did not get on its way after all
+    pub fn unsent(&mut self) {
+        self.sent = false;
     }
 
     /// Every name is made

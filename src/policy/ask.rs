@@ -34,6 +34,8 @@ pub enum What {
     Flag(Flag, String),
     /// An object that belongs to somebody else
     Foreign(Object, String),
+    /// To give a name to an image, or to take one away, that is not the caller's own: the name, and why not
+    Taken(String, String),
     /// More than seeing or using an object that the caller only may see and use: its own container, what that is attached
     /// to, what all share
     Borrowed(Object, String),
@@ -310,6 +312,7 @@ impl fmt::Display for What {
             }
             Self::Flag(flag, value) => write!(f, "{}={}", flag.key(), without_secrets(value)),
             Self::Foreign(object, name) => write!(f, "{} {name} of another owner", object.as_str()),
+            Self::Taken(name, why) => write!(f, "image {name} ({why})"),
             Self::Borrowed(object, name) => write!(f, "{} {name}, which is there to be used,", object.as_str()),
             Self::ReservedLabel(key) => write!(f, "label {key}"),
             Self::Protected { source, what } => write!(f, "host path {source}: it {what}"),
@@ -341,6 +344,7 @@ impl What {
             Self::Flag(Flag::ExecUser, _) => "exec_user",
             Self::Flag(flag, _) => flag.key(),
             Self::Foreign(..) => "foreign",
+            Self::Taken(..) => "taken",
             Self::Borrowed(..) => "borrowed",
             Self::ReservedLabel(_) => "reserved_label",
             Self::Protected { .. } => "protected",

@@ -58,6 +58,7 @@ fn empty() -> Policy {
         flags: BTreeMap::new(),
         isolate: None,
         share: Share::default(),
+        own_images: None,
         cleaning: Cleaning::default(),
         lexical: None,
         caller: None,
@@ -105,6 +106,7 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
         socket,
         pin,
         isolate,
+        visible,
         cleaning,
         share,
         flags,
@@ -149,6 +151,10 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
         if let Some(written) = written {
             *slot = written.as_ref().then(|| report.line(&written.span()));
         }
+    }
+    if let Some(visible) = visible {
+        let own = word(visible, &[("all", false), ("own", true)], report);
+        policy.own_images = own.filter(|own| *own).map(|_| report.line(&visible.span()));
     }
     cleaning::add(&mut policy.cleaning, cleaning, report);
     let file::Share { networks, volumes, images } = share;

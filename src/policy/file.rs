@@ -49,6 +49,8 @@ pub struct File {
     pub resolve: Option<Spanned<String>>,
     /// `owner.isolate`
     pub isolate: Option<Spanned<bool>>,
+    /// `images.visible`
+    pub visible: Option<Spanned<String>>,
     /// `owner.clean_up` and what belongs to it
     pub cleaning: Cleaning,
     /// `owner.share`
@@ -203,6 +205,7 @@ fn read_document(mut root: Section<'_>, report: &mut Report) -> File {
     };
     if let Some(mut images) = root.section("images", report) {
         file.images = Lists::take(&mut images, report);
+        file.visible = images.take("visible", report);
         images.close(report);
     }
     if let Some(mut mounts) = root.section("mounts", report) {

@@ -422,6 +422,10 @@ fn granted(policy: &Policy, what: &What) -> Result<Line, Refusal> {
             line: policy.isolate.clone(),
             why: format!("do this to {}s of your own only", object.as_str()),
         }),
+        What::Taken(..) => Err(Refusal {
+            line: policy.isolate.clone(),
+            why: "use a name of your own, such as one with the job's number in its tag".to_owned(),
+        }),
         What::ReservedLabel(_) => {
             Err(Refusal { line: None, why: "leave out labels that begin with `sockwarden.`".to_owned() })
         }

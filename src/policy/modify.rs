@@ -2,6 +2,7 @@
 
 mod filters;
 mod given;
+mod image;
 mod limits;
 mod names;
 mod pin;
@@ -79,7 +80,11 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
             build(policy, limits, query, &mut changes);
             let forced = facts.cgroup.clone().zip(policy.quota.cgroup.clone());
             changes.text("query.cgroupparent", &mut query.cgroup_parent, &forced);
+            image::build(stamped, query);
         }
+        Operation::ImageCommit(Request { body, .. }) => image::commit(stamped, body),
+        Operation::ImageImport(Request { query, .. }) => image::import(stamped, query),
+        Operation::ImagePrune(Request { query, .. }) if policy.gives_views() => image::prune(stamped, query),
         _ => {}
     }
     for pin in &facts.pins {

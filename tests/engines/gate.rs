@@ -50,6 +50,20 @@ impl Gate {
         Self::with_arguments(dir, engine, &[])
     }
 
+    /// With a socket for each of several owners, who share everything else
+    pub fn with_owners(engine: &Path, policy: &str, owners: &[String]) -> Self {
+        let dir = TempDir::with_prefix("swt").unwrap();
+        std::fs::write(dir.path().join("policy.toml"), policy).unwrap();
+        let listener = |owner: &String| {
+            format!(
+                "[[listener]]\nname = '{owner}'\nowner = '{owner}'\npath = '{owner}.sock'\npolicy = './policy.toml'\n"
+            )
+        };
+        let config: String = owners.iter().map(listener).collect();
+        std::fs::write(dir.path().join("config.toml"), config).unwrap();
+        Self::with_arguments(dir, engine, &[])
+    }
+
     fn with(dir: TempDir, engine: &Path, policy: &str) -> Self {
         let socket = dir.path().join("gate.sock").display().to_string();
         Self::with_arguments(dir, engine, &["--policy", policy, "--listen", &socket])
@@ -109,6 +123,11 @@ impl Gate {
     /// The socket it serves
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("gate.sock")
+    }
+
+    /// The socket of one of several owners
+    pub fn socket_of(&self, owner: &str) -> PathBuf {
+        self.dir.path().join(format!("{owner}.sock"))
     }
 
     /// What stands at the end of the names of its one owner on the engine

@@ -64,6 +64,7 @@ impl Inside {
             socket: OwnSocket { path: socket.clone(), host_path: None },
             gives: [].into(),
             own: Arc::default(),
+            ledger: Arc::default(),
             pins: Arc::new(Pins::new(pins.to_owned())),
             tunnels: tokio_util::task::TaskTracker::new(),
         });

@@ -30,6 +30,7 @@ mod failure;
 mod framing;
 mod header;
 mod hijack;
+mod images;
 mod limits;
 mod link;
 mod mutated;

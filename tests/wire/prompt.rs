@@ -28,16 +28,26 @@ impl Prompt {
     ///
     /// Every image is there; look-ups of images and of the version are not heard.
     pub fn saying(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        Self::having(|_| IMAGE.to_owned(), answer)
+    }
+
+    /// The same with images of its own: what it says of each look-up; an empty text is a 404
+    ///
+    /// An answer of `!` is none: the connection ends.
+    pub fn having(
+        image: impl Fn(&str) -> String + Send + Sync + 'static,
+        answer: impl Fn(&str) -> String + Send + Sync + 'static,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("engine.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         let heard = Arc::<Mutex<Vec<String>>>::default();
-        let (ours, answer) = (Arc::clone(&heard), Arc::new(answer));
+        let (ours, both) = (Arc::clone(&heard), Arc::new((image, answer)));
         // Ends with the test's process.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (heard, answer) = (Arc::clone(&ours), Arc::clone(&answer));
-                thread::spawn(move || serve(stream, &heard, &*answer));
+                let (heard, both) = (Arc::clone(&ours), Arc::clone(&both));
+                thread::spawn(move || serve(stream, &heard, &both.0, &both.1));
             }
         });
         Self { socket, heard, _directory: directory }
@@ -54,27 +64,34 @@ impl Prompt {
 }
 
 fn is_look_up(request: &str) -> bool {
-    request.starts_with("GET /_ping ") || (request.starts_with("GET /v1.41/images/") && request.contains("/json HTTP"))
+    let image = || request.starts_with("GET /v1.41/images/") && !request.starts_with("GET /v1.41/images/json ");
+    request.starts_with("GET /_ping ") || (image() && request.contains("/json HTTP"))
 }
 
 const IMAGE: &str =
     r#"{"Id":"sha256:1111111111111111111111111111111111111111111111111111111111111111","RepoTags":["a:latest"]}"#;
 
 /// Reads requests as they come; one that is not framed as it must be is heard as it is, and ends the connection
-fn serve(mut stream: UnixStream, heard: &Mutex<Vec<String>>, answer: &dyn Fn(&str) -> String) {
+fn serve(
+    mut stream: UnixStream,
+    heard: &Mutex<Vec<String>>,
+    image: &dyn Fn(&str) -> String,
+    answer: &dyn Fn(&str) -> String,
+) {
     let (mut unread, mut piece) = (Vec::new(), [0; 4096]);
     loop {
         while let Some(length) = whole(&unread) {
             let request: Vec<u8> = unread.drain(..length).collect();
             let request = String::from_utf8_lossy(&request).into_owned();
             let body = if is_look_up(&request) {
-                IMAGE.to_owned()
+                if request.starts_with("GET /_ping ") { "OK".to_owned() } else { image(&request) }
             } else {
                 let body = answer(&request);
                 heard.lock().unwrap().push(request);
                 body
             };
             let (status, body) = match body.as_str() {
+                "!" => return,
                 "" => ("404 Not Found", "{\"message\":\"No such thing\"}"),
                 body => ("200 OK", body),
             };

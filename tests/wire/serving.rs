@@ -96,8 +96,11 @@ fn two_that_write_one_record_leave_whole_lines() {
     let engine = Engine::start();
     let place = tempfile::tempdir().unwrap();
     let audit = place.path().join("audit.jsonl");
-    let start = || Proxy::with(&engine, Setup { audit: Some(audit.clone()), ..Setup::default() });
-    let (one, two) = (start(), start());
+    let start = |state: &str| {
+        let config = format!("state = '{}'", place.path().join(state).display());
+        Proxy::with(&engine, Setup { audit: Some(audit.clone()), config, ..Setup::default() })
+    };
+    let (one, two) = (start("one"), start("two"));
     std::thread::scope(|scope| {
         for proxy in [&one, &two] {
             scope.spawn(move || {

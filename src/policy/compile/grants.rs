@@ -110,7 +110,7 @@ fn add_own<P>(grants: &mut Grants<P>, allow: Vec<Own<P>>, forbid: Vec<Own<P>>, c
     }
 }
 
-fn unusable(code: Code, span: Range<usize>, bad: BadPattern) -> Problem {
+pub(super) fn unusable(code: Code, span: Range<usize>, bad: BadPattern) -> Problem {
     let problem = Problem::new(code, span, "this pattern cannot be used").label(bad.what);
     match bad.help {
         Some(help) => problem.help(help),
