@@ -35,6 +35,7 @@ mod engines {
     pub mod shared;
     pub mod stage;
     pub mod tar;
+    pub mod two_jobs;
     pub mod workspace;
 }
 
@@ -91,6 +92,11 @@ fn cleaning_up_by_hand_removes_what_is_the_owner_s_and_nothing_else() {
 #[test]
 fn a_command_has_a_docker_of_its_own_and_leaves_nothing() {
     engines::setting::on_each_engine(engines::command::run);
+}
+
+#[test]
+fn two_jobs_behind_one_socket_are_nothing_to_each_other() {
+    engines::setting::on_each_engine(engines::two_jobs::run);
 }
 
 #[test]
