@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::prompt::Prompt;
-use crate::proxy::{Proxy, Setup};
+use crate::proxy::{Proxy, Setup, plain};
 
 /// Where [`a_process_that_leaves_its_connection_behind`] connects to
 const SOCKET: &str = "SWT_CONNECT_TO";
@@ -114,4 +114,44 @@ fn an_owner_that_does_not_depend_on_the_process_does_not_end_with_it() {
         assert_eq!(calls.len(), 1, "{calls:?}");
         assert_eq!(calls[0]["owner"], owner, "{calls:?}");
     }
+}
+
+/// A proxy in a pid namespace of its own, from which this process is not seen
+fn out_of_sight(engine: &Prompt, owner: &str) -> Proxy {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let listener =
+        format!("[[listener]]\nname = \"ci\"\npath = \"{}\"\npolicy = \"unrestricted\"\n{owner}", path("s.sock"));
+    std::fs::write(directory.path().join("config.toml"), listener).unwrap();
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    command.args([env!("CARGO_BIN_EXE_sockwarden"), "serve", "--engine"]);
+    command.arg(format!("unix://{}", engine.socket().display())).env("POD_UID", "0a1b-pod");
+    command.args(["--config", &path("config.toml"), "--audit", &path("audit.jsonl")]);
+    Proxy::of_command(&mut command, directory, ["s.sock", "audit.jsonl", "config.toml"])
+}
+
+#[test]
+fn who_cannot_be_seen_is_the_listener_and_that_is_said() {
+    let engine = Prompt::start();
+    let proxy = out_of_sight(&engine, "");
+    proxy.logs("processes outside of this pid namespace cannot be seen");
+    for _ in 0..2 {
+        assert_eq!(proxy.ask(plain("GET", "/v1.41/containers/json")).status(), 200);
+    }
+    proxy.logs("callers in other pid namespaces cannot be told apart");
+    let records = proxy.records();
+    let calls: Vec<_> = records.iter().filter(|record| record["event"] == "request").collect();
+    assert_eq!(calls.len(), 2, "{records:?}");
+    for call in calls {
+        assert_eq!((&call["owner"], &call["caller"]["pid"]), (&"listener:ci".into(), &Value::Null), "{call}");
+    }
+}
+
+#[test]
+fn who_cannot_be_seen_is_who_the_environment_names() {
+    let engine = Prompt::start();
+    let proxy = out_of_sight(&engine, "owner = \"env:POD_UID\"\n");
+    assert_eq!(proxy.ask(plain("GET", "/v1.41/containers/json")).status(), 200);
+    assert_eq!(proxy.records()[0]["owner"], "0a1b-pod");
 }
