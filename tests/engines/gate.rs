@@ -14,6 +14,7 @@ pub struct Gate {
     child: Child,
     dir: TempDir,
     arguments: Vec<String>,
+    owner: String,
 }
 
 impl Gate {
@@ -47,7 +48,7 @@ impl Gate {
         let listener =
             format!("[[listener]]\npath = \"./gate.sock\"\npolicy = \"./policy.toml\"\nowner = \"{owner}\"\n");
         std::fs::write(dir.path().join("config.toml"), listener).unwrap();
-        Self::with_arguments(dir, engine, &[])
+        Self::with_arguments(dir, engine, &[], owner)
     }
 
     /// With a socket for each of several owners, who share everything else
@@ -66,14 +67,16 @@ impl Gate {
 
     fn with(dir: TempDir, engine: &Path, policy: &str) -> Self {
         let socket = dir.path().join("gate.sock").display().to_string();
-        Self::with_arguments(dir, engine, &["--policy", policy, "--listen", &socket])
+        // What calls from the host, as this test does, is its user.
+        let owner = format!("uid:{}", rustix::process::getuid().as_raw());
+        Self::with_arguments(dir, engine, &["--policy", policy, "--listen", &socket], &owner)
     }
 
-    fn with_arguments(dir: TempDir, engine: &Path, arguments: &[&str]) -> Self {
+    fn with_arguments(dir: TempDir, engine: &Path, arguments: &[&str], owner: &str) -> Self {
         let engine = format!("unix://{}", engine.display());
         let arguments = ["--engine", &engine].iter().chain(arguments).map(|word| (*word).to_owned()).collect();
         let child = Self::spawn(&dir, &arguments);
-        Self { child, dir, arguments }
+        Self { child, dir, arguments, owner: owner.to_owned() }
     }
 
     fn spawn(dir: &TempDir, arguments: &Vec<String>) -> Child {
@@ -132,7 +135,12 @@ impl Gate {
 
     /// What stands at the end of the names of its one owner on the engine
     pub fn suffix(&self) -> String {
-        suffix(Owner::new(&self.socket().display().to_string()).tag())
+        suffix(Owner::new(&self.owner).tag())
+    }
+
+    /// Owner of what this test makes through it
+    pub fn owner(&self) -> &str {
+        &self.owner
     }
 
     /// Everything on record so far

@@ -47,7 +47,8 @@ impl<'a> Play<'a> {
         let mut stage = Stage::new(&engine.socket, &prefix);
         stage.image();
         let image = stage.names["image"].clone();
-        let (a, b) = (Gate::start(&engine.socket, "ci"), Gate::start(&engine.socket, "ci"));
+        let [a, b] =
+            ["a", "b"].map(|owner| Gate::with_owner(&engine.socket, "extends = 'ci'", &format!("{prefix}{owner}")));
         let name = format!("{prefix}web");
         let play = Self { engine, a, b, name, image, prefix, failed: Vec::new(), _stage: stage };
         // The host's own, which nobody may see.
@@ -344,7 +345,7 @@ impl<'a> Play<'a> {
     fn no_filter_widens_a_list_or_a_prune(&mut self) {
         let gate = self.b.socket();
         let a = self.a.suffix();
-        let other = format!("sockwarden.owner={}", self.a.socket().display());
+        let other = format!("sockwarden.owner={}", self.a.owner());
         let forms = [
             "null".to_owned(),
             "{}".to_owned(),
@@ -354,7 +355,7 @@ impl<'a> Play<'a> {
             json!({"label": [other]}).to_string(),
             json!({"label": {&other: true}}).to_string(),
             json!({"label": {&other: false}}).to_string(),
-            json!({"label!": [format!("sockwarden.owner={}", self.b.socket().display())]}).to_string(),
+            json!({"label!": [format!("sockwarden.owner={}", self.b.owner())]}).to_string(),
             json!({"label!": ["sockwarden.owner"]}).to_string(),
             format!(r#"{{"label":["{other}"],"label":["swt"]}}"#),
             format!(r#"{{"LABEL":["{other}"]}}"#),

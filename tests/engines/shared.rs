@@ -24,11 +24,9 @@ pub fn run(engine: &Engine) -> Vec<String> {
     host(&format!("/containers/create?name={}", named("neighbour")), &neighbour);
     host(&format!("/containers/{}/start", named("neighbour")), &Value::Null);
     // As wide as can be: what an owner made is not in it.
-    let gate = Gate::with_policy(
-        &engine.socket,
-        &format!("extends = 'ci'\n[owner]\nshare = {{ networks = ['{prefix}*'], volumes = ['*'] }}\n"),
-    );
-    let another = Gate::start(&engine.socket, "ci");
+    let policy = format!("extends = 'ci'\n[owner]\nshare = {{ networks = ['{prefix}*'], volumes = ['*'] }}\n");
+    let gate = Gate::with_owner(&engine.socket, &policy, &named("a"));
+    let another = Gate::with_owner(&engine.socket, "extends = 'ci'", &named("b"));
     to(&another.socket(), "POST", "/networks/create", &json!({"Name": named("others"), "CheckDuplicate": true}));
     to(&another.socket(), "POST", "/volumes/create", &json!({"Name": named("others")}));
 
