@@ -29,13 +29,19 @@ pub fn run(engine: &Engine) -> Vec<String> {
     std::fs::create_dir(&work).unwrap();
     std::fs::write(work.join("marker"), "of the working directory").unwrap();
     let policy = dir.path().join("policy.toml");
-    std::fs::write(&policy, "extends = 'ci'\n[images]\nallow = ['registry.example.com/**']\n").unwrap();
+    std::fs::write(
+        &policy,
+        "extends = 'ci'\n[images]\nallow = ['registry.example.com/**']\n[network]\nsubnet = true\n",
+    )
+    .unwrap();
     let docker = docker(engine);
+    let subnet = super::reap::subnet()["Config"][0]["Subnet"].as_str().unwrap().to_owned();
     let command = |more: &[&str], script: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sockwarden"));
         command.args(["run", "--engine", &format!("unix://{}", socket.display()), "--policy"]).arg(&policy);
         command.arg("--audit").arg(dir.path().join("audit.jsonl")).arg("--config").arg("/dev/null").args(more);
-        let script = script.replace("docker ", &format!("{docker} ")).replace("NAME", &prefix);
+        let script =
+            script.replace("docker ", &format!("{docker} ")).replace("NAME", &prefix).replace("SUBNET", &subnet);
         command.args(["--", "sh", "-c", &script]).current_dir(&work).env("PWD", &work);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -46,7 +52,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
         (output.status.code(), out, err)
     };
 
-    let make = "docker network create NAMEn >/dev/null && docker volume create NAMEv >/dev/null && \
+    let make = "docker network create --subnet SUBNET NAMEn >/dev/null && docker volume create NAMEv >/dev/null && \
                 docker run -d --name NAMEc --network NAMEn -v NAMEv:/v busybox:test sleep 1000 >/dev/null";
     let (code, out, err) = said(
         &[],

@@ -2,6 +2,7 @@
 //! anybody else goes.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ impl<'a> Owner<'a> {
         made(engine, &format!("/containers/{}/start", owner.id), &Value::Null);
         let labels = json!({"sockwarden.owner": owner.id, "sockwarden.listener": listener, "sockwarden.record": "1"});
         let [network, volume, child] = ["net", "vol", "child"].map(|what| format!("{}-{what}", owner.name));
-        made(engine, "/networks/create", &json!({"Name": network, "Labels": labels}));
+        made(engine, "/networks/create", &json!({"Name": network, "Labels": labels, "IPAM": subnet()}));
         made(engine, "/volumes/create", &json!({"Name": volume, "Labels": labels}));
         let host =
             json!({"NetworkMode": network, "Binds": [format!("{volume}:/data")], "RestartPolicy": {"Name": "always"}});
@@ -176,7 +177,7 @@ pub fn with_sockwarden(engine: &Engine) -> Vec<String> {
     let mut gate = Gate::with_owner(engine, &policy(rules), &format!("{prefix}owner"));
     let fill = |socket: &Path, what: &str| {
         let image = json!({"Image": "busybox:test", "Cmd": ["sleep", "1000"], "HostConfig": {"Binds": [format!("{prefix}{what}:/data")]}});
-        made(socket, "/networks/create", &json!({"Name": format!("{prefix}{what}")}));
+        made(socket, "/networks/create", &json!({"Name": format!("{prefix}{what}"), "IPAM": subnet()}));
         made(socket, "/volumes/create", &json!({"Name": format!("{prefix}{what}")}));
         let id = made(socket, &format!("/containers/create?name={prefix}{what}"), &image);
         made(socket, &format!("/containers/{id}/start"), &Value::Null);
@@ -285,8 +286,17 @@ pub fn by_hand(engine: &Engine) -> Vec<String> {
     failed
 }
 
+/// A few addresses of one's own: all engines of a machine share its address pools, which are soon used up
+pub fn subnet() -> Value {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = std::process::id().wrapping_mul(64).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % (1 << 16);
+    json!({"Config": [{"Subnet": format!("10.{}.{}.{}/29", 200 + number / 8192, number / 32 % 256, number % 32 * 8)}]})
+}
+
 fn policy(owner: &str) -> String {
-    format!("allow = ['*']\n[images]\nallow = ['**']\n[run]\nnetwork = true\n[owner]\n{owner}")
+    format!(
+        "allow = ['*']\n[images]\nallow = ['**']\n[run]\nnetwork = true\n[network]\nsubnet = true\n[owner]\n{owner}"
+    )
 }
 
 /// Seconds, in the words of the promise
