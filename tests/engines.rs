@@ -80,6 +80,11 @@ fn a_job_that_ends_leaves_nothing_and_its_neighbours_keep_everything() {
 }
 
 #[test]
+fn a_caller_that_is_killed_leaves_nothing_and_its_neighbour_goes_on() {
+    engines::setting::on_each_engine(engines::reap::of_callers);
+}
+
+#[test]
 fn what_ends_with_sockwarden_or_its_lease_is_gone_with_it() {
     engines::setting::on_each_engine(engines::reap::with_sockwarden);
 }

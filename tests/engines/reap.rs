@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::gate::Gate;
 use super::http::ask;
+use super::job::Job;
 use super::setting::Engine;
 
 /// An owner: a container that a runner started, and what it has made through a listener
@@ -160,6 +161,39 @@ pub fn ends(engine: &Engine) -> Vec<String> {
     if reasons < 15 || record.matches("\"outcome\":\"removed\"").count() < 15 {
         failed.push(format!("removals are not on record: {record}"));
     }
+    failed
+}
+
+/// Two jobs that call by themselves through one socket, as a runner starts them; one of them is killed
+pub fn of_callers(engine: &Engine) -> Vec<String> {
+    let mut failed = Vec::new();
+    let text = policy("isolate = true\nclean_up = 'when-caller-ends'\n");
+    let gate = Gate::with_policy(&engine.socket, &text);
+    let jobs = ["a", "b"]
+        .map(|name| (format!("swt-reapjob-{}-{name}", std::process::id()), Job::start(engine, &gate.socket())));
+    for (name, job) in &jobs {
+        let subnet = subnet()["Config"][0]["Subnet"].as_str().unwrap().to_owned();
+        job.must(&format!(
+            "docker network create --subnet {subnet} {name} && docker volume create {name} && \
+             docker run -d --name {name} --network {name} -v {name}:/v busybox:test sleep 1000"
+        ));
+    }
+    let left = |name: &str| -> Vec<String> {
+        let lists = ["/containers/json?all=1", "/networks", "/volumes"];
+        let lists = lists.map(|list| ask(&engine.socket, "GET", list, "").text());
+        lists.into_iter().filter(|list| list.contains(name)).collect()
+    };
+    let [(killed, job), (lives, neighbour)] = &jobs;
+    // At once, without a look in between: the engine tells of the end, and a create told of the owner.
+    job.kill();
+    match gone(SOON, || left(killed)) {
+        Ok(took) if took < Duration::from_secs(7) => {}
+        other => failed.push(format!("a job that was killed: {other:?}")),
+    }
+    if left(lives).len() != 3 {
+        failed.push("its neighbour lost something".to_owned());
+    }
+    neighbour.must(&format!("docker rm -f {lives} && docker network rm {lives} && docker volume rm {lives}"));
     failed
 }
 

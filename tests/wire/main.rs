@@ -25,6 +25,7 @@ mod answers;
 mod body;
 mod caller;
 mod closed;
+mod command;
 mod crowd;
 mod failure;
 mod framing;
