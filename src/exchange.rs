@@ -324,11 +324,11 @@ impl Exchange {
         let recorded = Arc::new(recorded);
         let (link, who) = (Arc::clone(&self.link), Arc::clone(&self.who));
         let patience = soon.then_some(gate.limits.engine_answer);
-        // Until the engine has answered nobody can count what it makes, nor miss it at the owner's end.
-        let to_its_end = soon && (turn.is_some() || making.is_some());
+        // Until the engine has answered nobody can count what it makes, nor miss it at the owner's end, nor see its pins used.
+        let to_its_end = soon && (turn.is_some() || making.is_some() || pinned.is_some());
         let sending = send(Arc::clone(&gate), link, who, Arc::clone(&recorded), volumes, version, upload);
         // Not within this future, of which every open connection has one, idle or not.
-        let sending = Box::pin(async move { (sending.await, turn, making).0 });
+        let sending = Box::pin(async move { (sending.await, turn, making, pinned).0 });
         let sent = match to_its_end {
             false => in_time(patience, sending).await,
             // Whatever becomes of the client.
@@ -337,7 +337,6 @@ impl Exchange {
                 in_time(patience, async { task.await.map_err(broke_off)? }).await
             }
         };
-        drop(pinned);
         let response = match sent {
             Ok(response) => response,
             Err(error) => {

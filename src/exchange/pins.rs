@@ -3,9 +3,10 @@
 //! Nothing is remembered here: which pins are in use is asked of the engine, so a restart or a crash changes nothing.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
-use tokio::sync::{RwLock, RwLockReadGuard};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
 use crate::answer::Refused;
 use crate::api::bind::HostPath;
@@ -17,21 +18,21 @@ use crate::mount::{Pin, Resolved};
 pub struct Pins {
     root: PathBuf,
     /// Read while a container is made: its pins are in use before the engine says so
-    making: RwLock<()>,
+    making: Arc<RwLock<()>>,
 }
 
 /// Pins of a container that is being made; safe from a sweep while this lives
 #[derive(Debug)]
-pub struct Pinned<'a> {
+pub struct Pinned {
     /// Field and the path to send in its place
     pub paths: Vec<(String, HostPath)>,
-    _making: RwLockReadGuard<'a, ()>,
+    _making: OwnedRwLockReadGuard<()>,
 }
 
 impl Pins {
     /// Pins in `root`
     pub fn new(root: PathBuf) -> Self {
-        Self { root, making: RwLock::default() }
+        Self { root, making: Arc::default() }
     }
 
     /// The directory
@@ -43,8 +44,8 @@ impl Pins {
     ///
     /// # Errors
     /// When one cannot be pinned.
-    pub async fn make(&self, resolved: Vec<(String, Resolved)>) -> Result<Pinned<'_>, Refused> {
-        let making = self.making.read().await;
+    pub async fn make(&self, resolved: Vec<(String, Resolved)>) -> Result<Pinned, Refused> {
+        let making = Arc::clone(&self.making).read_owned().await;
         let root = self.root.clone();
         // Mounting may take its time.
         let made = tokio::task::spawn_blocking(move || {

@@ -62,7 +62,7 @@ impl Gate {
         };
         let config: String = owners.iter().map(listener).collect();
         std::fs::write(dir.path().join("config.toml"), config).unwrap();
-        Self::with_arguments(dir, engine, &[])
+        Self::with_arguments(dir, engine, &[], "")
     }
 
     fn with(dir: TempDir, engine: &Path, policy: &str) -> Self {
