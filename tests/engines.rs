@@ -25,6 +25,7 @@ mod engines {
     pub mod job;
     pub mod load;
     pub mod many;
+    pub mod own_container;
     pub mod pin_root;
     pub mod pins;
     pub mod quota;
@@ -122,6 +123,11 @@ fn an_image_is_seen_once_it_was_pulled() {
 #[test]
 fn two_owners_have_an_engine_each() {
     engines::setting::on_each_engine(engines::isolation::run);
+}
+
+#[test]
+fn a_job_sees_and_uses_its_own_container_and_does_not_end_it() {
+    engines::setting::on_each_engine(engines::own_container::run);
 }
 
 #[test]
