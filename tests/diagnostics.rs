@@ -371,13 +371,13 @@ warning[P102]: `nofile=1024:*` is allowed already
  --> policy.toml:8:11
   |
 8 | ulimit = ["nofile=1024:*"]
-  |           ^^^^^^^^^^^^^^^ by ci:27
+  |           ^^^^^^^^^^^^^^^ by ci:28
 
 warning[P102]: `8080` is allowed already
  --> policy.toml:9:12
   |
 9 | publish = ["8080"]
-  |            ^^^^^^ by ci:21
+  |            ^^^^^^ by ci:22
 "##);
 }
 

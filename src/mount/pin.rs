@@ -141,10 +141,7 @@ impl Pin {
 /// Opens the directory of pins, once it is sure that nobody else can put something there
 fn private(pin_root: &Path) -> Result<OwnedFd, PinError> {
     let failed = |what, error| PinError::Failed(what, pin_root.to_owned(), error);
-    match DirBuilder::new().mode(0o700).create(pin_root) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed("make", error)),
-        _ => {}
-    }
+    DirBuilder::new().mode(0o700).recursive(true).create(pin_root).map_err(|error| failed("make", error))?;
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
     let root = openat(CWD, pin_root, flags, Mode::empty()).map_err(|error| failed("open", error.into()))?;
     let us = geteuid().as_raw();

@@ -68,6 +68,12 @@ fn is_look_up(request: &str) -> bool {
     request.starts_with("GET /_ping ") || (image() && request.contains("/json HTTP"))
 }
 
+/// Who lives and who has something is asked also when nobody calls
+fn looks_after_owners(request: &str) -> bool {
+    let watches = request.contains("/events?") && request.contains("%22die%22");
+    watches || request.contains("label%22%3A%5B%22sockwarden.listener%3D")
+}
+
 const IMAGE: &str =
     r#"{"Id":"sha256:1111111111111111111111111111111111111111111111111111111111111111","RepoTags":["a:latest"]}"#;
 
@@ -83,7 +89,9 @@ fn serve(
         while let Some(length) = whole(&unread) {
             let request: Vec<u8> = unread.drain(..length).collect();
             let request = String::from_utf8_lossy(&request).into_owned();
-            let body = if is_look_up(&request) {
+            let body = if looks_after_owners(&request) {
+                "[]".to_owned()
+            } else if is_look_up(&request) {
                 if request.starts_with("GET /_ping ") { "OK".to_owned() } else { image(&request) }
             } else {
                 let body = answer(&request);

@@ -105,6 +105,7 @@ fn remove(path: &Path) {
     for file in FILES {
         let _ = fs::remove_file(path.join(file));
     }
+    let _ = fs::remove_dir(path.join(STATE));
     if let Err(error) = fs::remove_dir(path) {
         tracing::warn!(path = %path.display(), %error, "cannot remove");
     }
@@ -116,8 +117,17 @@ fn root() -> PathBuf {
     runtime.filter(|path| path.is_absolute() && path.is_dir()).unwrap_or_else(|| "/tmp".into())
 }
 
-/// Everything in a place: the socket, its lock and its draft, and the lock of the place
-const FILES: &[&str] = &[SOCKET, ".docker.sock.new", ".docker.sock.lock", LOCK];
+/// Everything in a place: the socket, its lock and its draft, the ledger of images with the same, and the lock of the place
+const FILES: &[&str] = &[
+    SOCKET,
+    ".docker.sock.new",
+    ".docker.sock.lock",
+    "state/images.json",
+    "state/images.new",
+    "state/images.lock",
+    LOCK,
+];
+const STATE: &str = "state";
 const SOCKET: &str = "docker.sock";
 const LOCK: &str = "lock";
 const DIRECTORY: &str = "sockwarden-";
