@@ -109,8 +109,8 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
         let _ = timeout(MOST_CLEANING, dead).await;
         Ok::<_, Box<dyn std::error::Error>>(Ended { status, rest, cleaned, summary: audit.tally().summary() })
     })?;
-    // A client that the command left behind may still be connected.
-    runtime.shutdown_background();
+    // A client that the command left behind may still be connected, and the ledger be written: it lies in the place.
+    runtime.shutdown_timeout(SHUTDOWN);
     Ok(tell(ended, &command, place.owner(), &record))
 }
 
@@ -197,6 +197,8 @@ fn thing(operation: &str, number: u64) -> String {
 
 /// The listener's name in records and labels
 const LISTENER: &str = "run";
+/// Time for what still runs when all is cleaned up
+const SHUTDOWN: Duration = Duration::from_secs(1);
 /// Longest time that cleaning up may take
 const MOST_CLEANING: Duration = Duration::from_secs(60);
 /// Connections at a time: the open files of one command's clients fit under everybody's soft limit
