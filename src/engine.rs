@@ -102,16 +102,8 @@ pub enum Question<'a> {
     Images,
     /// `GET /info`
     Info,
-    /// `GET /containers/json`, of all that carry a label
-    Owned(&'a str),
     /// `GET /containers/json`, of all that exist
     Containers,
-    /// The same of one owner
-    OwnedContainers(&'a str),
-    /// `GET /networks`, of one owner
-    OwnedNetworks(&'a str),
-    /// `GET /volumes`, of one owner
-    OwnedVolumes(&'a str),
     /// The list of what has a label, given as `key` or `key=value`
     Labelled(Kind, &'a str),
 }
@@ -187,33 +179,13 @@ impl Engine {
     /// When there is no answer.
     pub async fn question(&self, question: Question<'_>) -> Result<(StatusCode, Bytes), EngineError> {
         let version = self.version().await?;
-        let filter = |owner: &str, more: &str| {
-            let filters = serde_json::json!({ "label": [format!("{OWNER_LABEL}={owner}")] }).to_string();
-            let mut query = String::new();
-            push_pair(&mut query, "filters", &filters);
-            format!("?{more}{query}")
-        };
-        let owned;
         let (kind, name, end) = match question {
-            Question::OwnedContainers(owner) => {
-                owned = filter(owner, "all=1&");
-                ("containers", "json", owned.as_str())
-            }
-            Question::OwnedNetworks(owner) => {
-                owned = filter(owner, "");
-                ("networks", "", owned.as_str())
-            }
-            Question::OwnedVolumes(owner) => {
-                owned = filter(owner, "");
-                ("volumes", "", owned.as_str())
-            }
             Question::Container(name) => ("containers", name, "/json"),
             Question::Network(name) => ("networks", name, ""),
             Question::Volume(name) => ("volumes", name, ""),
             Question::Exec(name) => ("exec", name, "/json"),
             Question::Image(name) => ("images", name, "/json"),
             Question::Containers => ("containers", "json", "?all=1"),
-            Question::Owned(_) => ("containers", "json", "?all=1"),
             Question::Info => ("info", "", ""),
             Question::Images | Question::ImagesOf(_) => ("images", "json", ""),
             Question::Labelled(kind, label) => {
@@ -227,9 +199,6 @@ impl Engine {
             push_segment(&mut path, name);
         }
         path.push_str(end);
-        if let Question::Owned(label) = question {
-            push_pair(&mut path, "filters", &serde_json::json!({ "label": [label] }).to_string());
-        }
         if let Question::ImagesOf(repository) = question {
             // The filter is compared with names as people write them.
             let short = repository.strip_prefix("docker.io/library/").or_else(|| repository.strip_prefix("docker.io/"));

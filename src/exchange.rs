@@ -3,6 +3,7 @@
 //! Route, read, look up facts, judge, record, forward, stream, record the end: `Exchange::run` is that line. Whatever
 //! stops it on the way becomes an answer of our own and a record.
 
+mod answered;
 mod asked;
 mod body;
 mod cgroups;
@@ -11,6 +12,7 @@ mod facts;
 mod given;
 mod head;
 mod images;
+mod lines;
 mod load;
 mod look;
 mod lower;
@@ -18,23 +20,20 @@ mod own;
 mod paths;
 mod pins;
 mod quotas;
+mod sending;
 mod show;
 mod sight;
 mod unnamed;
 mod who;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderValue, UPGRADE};
-use hyper::upgrade::OnUpgrade;
-use hyper::{Request, Response, StatusCode};
-use jiff::Timestamp;
+use hyper::header::EXPECT;
+use hyper::{Request, Response};
 use tokio::sync::watch;
-use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use self::asked::{ASKED_LABEL, Asked};
@@ -45,14 +44,15 @@ use self::facts::Found;
 pub use self::given::OwnSocket;
 use self::given::{Plan, Sockets};
 pub use self::images::forget_gone_names;
-use self::images::{Hold, Images, List};
+use self::images::{Hold, Images};
+pub use self::lines::unreadable;
 use self::load::{BrokenOff, JudgeOfNames, Load};
 use self::look::Look;
 pub use self::own::OwnIds;
 use self::paths::Pinning;
 pub use self::paths::{Ours, unseen};
 pub use self::pins::Pins;
-use self::show::Shower;
+use self::sending::{broke_off, in_time, send};
 use self::sight::Sight;
 use self::unnamed::unnamed;
 pub use self::who::{Callers, Identity, Stranger};
@@ -60,24 +60,22 @@ use crate::answer::{self, Body, Refused, denial};
 use crate::api::call::Call;
 use crate::api::operation::{Answer, Operation};
 use crate::api::request::BodyKind;
-use crate::api::version::ApiVersion;
-use crate::audit::record::{ObjectLine, Opened, Outcome, ask_lines, change_lines, verdict_word};
+use crate::audit::record::{ObjectLine, verdict_word};
 use crate::audit::{Audit, Recorded, new_id};
 use crate::caller::{Caller, CallerMount};
 use crate::config::Limits;
-use crate::engine::{Engine, EngineError, Link};
+use crate::engine::{Engine, Link};
 use crate::owner::Owner;
 use crate::owner::images::Ledger;
 use crate::policy::ask::What;
-use crate::policy::judge::{Decision, Facts, Verdict, approve, refused, refused_unseen};
+use crate::policy::judge::{Facts, Verdict, approve, refused, refused_unseen};
 use crate::policy::modify::{LISTENER_LABEL, RECORD_LABEL};
 use crate::policy::view::View;
 use crate::policy::{Mode, Policy};
 use crate::quota::turn::Turns;
 use crate::running::{Making, Place, Running};
 use crate::shown::sought;
-use crate::shown::strip::stripped;
-use crate::stream::{Counters, Download, End, Rest, Upload, one_way, open, tunnel};
+use crate::stream::{Counters, End, Rest, Upload};
 
 /// What all exchanges of one listener share
 #[derive(Debug)]
@@ -281,9 +279,12 @@ impl Exchange {
         }
 
         let cleaned_up = self.policy.cleaning.is_on();
+        if cleaned_up || self.policy.isolate.is_some() {
+            // Tells what was made here from what an image of the same owner only brings along.
+            found.facts.stamp.insert(RECORD_LABEL.to_owned(), self.id.clone());
+        }
         if cleaned_up {
-            let (listener, record) = (self.gate.name.to_string(), self.id.clone());
-            found.facts.stamp.extend([(LISTENER_LABEL.to_owned(), listener), (RECORD_LABEL.to_owned(), record)]);
+            found.facts.stamp.insert(LISTENER_LABEL.to_owned(), self.gate.name.to_string());
         }
         let (verdict, approved) = approve(&self.policy, operation, &found.facts);
         let word = verdict_word(verdict.decision, true);
@@ -398,258 +399,7 @@ impl Exchange {
         let mut whole = body::read(body, &self.gate.limits, &self.gate.room).await?;
         Ok((call.operation(&std::mem::take(&mut whole.bytes))?, None, whole))
     }
-
-    /// Turns the engine's answer into ours; its last byte ends the exchange
-    async fn answer(
-        &mut self,
-        mut response: Response<Incoming>,
-        client: Option<OnUpgrade>,
-        operation: &Operation,
-        images: Option<(Images, Hold)>,
-    ) -> Result<Response<Body>, Refused> {
-        let idle = self.gate.limits.idle;
-        let status = response.status();
-        if status == StatusCode::SWITCHING_PROTOCOLS {
-            if !operation.upgrades() {
-                return Err(EngineError::Broken("it left HTTP where it may not".to_owned()).into());
-            }
-            let engine = hyper::upgrade::on(&mut response);
-            let (parts, _) = response.into_parts();
-            let mut ours = Response::new(answer::empty());
-            *ours.headers_mut() = lower::headers(parts.headers);
-            let Some(client) = client else {
-                let engine = open(engine).await.map_err(|error| EngineError::Broken(error.to_string()))?;
-                *ours.body_mut() = one_way(engine, self.ending(ours.status())?);
-                return Ok(ours);
-            };
-            *ours.status_mut() = status;
-            ours.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-            ours.headers_mut().insert(UPGRADE, HeaderValue::from_static("tcp"));
-            let end = self.ending(status)?;
-            self.gate.tunnels.spawn(tunnel(client, engine, end, idle));
-            return Ok(ours);
-        }
-        let (mut parts, body) = response.into_parts();
-        parts.headers = lower::headers(parts.headers);
-        if let Some(edit) = edit::of(operation, &self.policy).filter(|_| status == StatusCode::OK) {
-            let body = Limited::new(body, self.gate.limits.body_bytes).collect().await;
-            let body = body.map_err(|error| EngineError::Broken(error.to_string()))?.to_bytes();
-            let body = edit::apply(edit, &body).unwrap_or(body);
-            // What was put back is the client's own; the rest has the engine's names.
-            let body = self.view.as_ref().map_or(body.clone(), |view| stripped(view.suffix(), &body).into());
-            parts.headers.remove(CONTENT_LENGTH);
-            let mut end = self.ending(status)?;
-            end.counters().to_client.fetch_add(body.len() as u64, Ordering::Relaxed);
-            end.outcome(Outcome::Complete);
-            return Ok(Response::from_parts(parts, Full::new(body).map_err(|never| match never {}).boxed()));
-        }
-        if let Some((images, hold)) = images.filter(|(_, hold)| status.is_success() && Images::follows(operation, hold))
-        {
-            let body = match hold {
-                Hold::Nothing => {
-                    parts.headers.remove(CONTENT_LENGTH);
-                    if images.hides() { List::new(body, images).boxed() } else { body.map_err(Into::into).boxed() }
-                }
-                hold => hold.follow(body, images),
-            };
-            return Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).boxed()));
-        }
-        if let Some(view) = &self.view {
-            let shower = Shower {
-                engine: &self.gate.engine,
-                own: Arc::clone(&self.gate.own),
-                who: Arc::clone(&self.who),
-                policy: Arc::clone(&self.policy),
-                view,
-                names: &self.names,
-                most: self.gate.limits.body_bytes,
-            };
-            let (parts, body) = shower.show(Response::from_parts(parts, body), operation).await?.into_parts();
-            return Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).boxed()));
-        }
-        Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).map_err(Into::into).boxed()))
-    }
-
-    /// Hands over the end of the record, once nothing can fail any more before the answer
-    fn ending(&mut self, status: StatusCode) -> Result<End, Refused> {
-        let mut end = self.end.take().ok_or(Refused::Unrecorded)?;
-        end.answered(status.as_u16());
-        Ok(end)
-    }
-
-    /// Answers a refusal and records it; a refusal that cannot be recorded is still one
-    fn refuse(&mut self, refused: &Refused) -> Response<Body> {
-        self.on_record = true;
-        let status = refused.status();
-        let message = refused.message(&self.id);
-        match self.end.take() {
-            // Recorded already: only the end is missing.
-            Some(mut end) => {
-                end.answered(status.as_u16());
-                end.outcome(if matches!(refused, Refused::Engine(_)) {
-                    Outcome::EngineFailed
-                } else {
-                    Outcome::Refused
-                });
-            }
-            None => {
-                let denied = matches!(refused, Refused::Denied(_) | Refused::Ended { .. } | Refused::Unidentified(_))
-                    || self.policy.mode == Mode::Enforce
-                        && self.verdict.as_ref().is_some_and(|verdict| verdict.decision == Decision::Deny);
-                let word = if denied { "deny" } else { "error" };
-                if let Err(error) = self.gate.audit.refused(&self.opened(word, Some(status), Some(&message))) {
-                    tracing::error!(%error, id = self.id, "a refusal could not be recorded");
-                }
-            }
-        }
-        tracing::info!(id = self.id, operation = self.operation, status = status.as_u16(), reason = message, "refused");
-        let response = answer::error(status, &message);
-        // The rest of a body that was not read is no next request, nor is what follows a head with two readings.
-        match refused {
-            Refused::Header(_)
-            | Refused::TooLarge { .. }
-            | Refused::NoRoom
-            | Refused::TooSlow(_)
-            | Refused::BodyBroken => answer::and_close(response),
-            _ => response,
-        }
-    }
-
-    fn opened<'a>(&'a self, verdict: &'static str, status: Option<StatusCode>, message: Option<&'a str>) -> Opened<'a> {
-        let judged = self.verdict.as_ref();
-        let images = judged.iter().flat_map(|verdict| &verdict.asks).filter_map(|judged| match &judged.ask.what {
-            What::Image(image) => Some(image.to_string()),
-            _ => None,
-        });
-        Opened {
-            time: Timestamp::now(),
-            event: "request",
-            id: &self.id,
-            listener: &self.gate.name,
-            caller: &self.who.caller,
-            owner: self.who.owner.name(),
-            policy: &self.policy.name,
-            operation: self.operation,
-            request: &self.request,
-            api_version: self.api_version.clone(),
-            objects: self.objects.clone(),
-            images: images.collect(),
-            verdict,
-            asks: judged.map(|verdict| ask_lines(&verdict.asks)).unwrap_or_default(),
-            changes: judged.map(change_lines).unwrap_or_default(),
-            status: status.map(|status| status.as_u16()),
-            message,
-        }
-    }
-
-    /// The end keeps the place among the running until it is recorded
-    fn end_line(&mut self, making: Option<Making>) -> End {
-        let Self { gate, id, operation, begun, bytes, place, .. } = self;
-        let (audit, name) = (Arc::clone(&gate.audit), Arc::clone(&gate.name));
-        End::new(audit, id.clone(), name, operation, *begun, Arc::clone(bytes), (place.take(), making))
-    }
-}
-
-/// A client that goes while something is looked up, or while others of its owner are counted, leaves a line as well
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        if self.on_record {
-            return;
-        }
-        let line = self.opened("error", None, Some("the client went before its request was judged"));
-        if let Err(error) = self.gate.audit.refused(&line) {
-            tracing::error!(%error, id = self.id, "a call that was given up could not be recorded");
-        }
-    }
 }
 
 /// Objects or host paths that one request may name: each is looked up, and a large body could name a million
 const MOST_NAMED: usize = 500;
-
-/// Sends what was recorded, after the volumes that it needs were made
-async fn send(
-    gate: Arc<Gate>,
-    link: Arc<Link>,
-    who: Arc<Who>,
-    recorded: Arc<Recorded>,
-    volumes: Vec<String>,
-    version: ApiVersion,
-    upload: Body,
-) -> Result<Response<Incoming>, Refused> {
-    for volume in &volumes {
-        make_volume(&gate, &who.owner, &recorded, volume).await?;
-    }
-    Ok(gate.engine.send(&link, &recorded, version, upload).await?)
-}
-
-fn broke_off(error: impl ToString) -> Refused {
-    EngineError::Broken(error.to_string()).into()
-}
-
-/// What comes within `patience`, where there is one
-async fn in_time<T>(
-    patience: Option<Duration>,
-    answer: impl Future<Output = Result<T, Refused>>,
-) -> Result<T, Refused> {
-    match patience {
-        Some(patience) => timeout(patience, answer).await.map_err(|_| EngineError::Slow(patience))?,
-        None => answer.await,
-    }
-}
-
-/// Makes a volume that a container is about to mount, so that it carries its owner from the start
-async fn make_volume(gate: &Gate, owner: &Owner, recorded: &Recorded, name: &str) -> Result<(), Refused> {
-    let (status, body) = gate.engine.make_volume(recorded, name, owner.name()).await?;
-    let made: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
-    let its_owner =
-        made.as_ref().and_then(|made| made.pointer("/Labels/sockwarden.owner")).and_then(|owner| owner.as_str());
-    // Somebody may have made it in between: an existing volume comes back with its own labels.
-    match status.is_success() {
-        true if its_owner == Some(&**owner.name()) => Ok(()),
-        true => Err(Refused::Denied(format!("volume {name} of another owner is refused: use another name"))),
-        false => Err(EngineError::Broken(String::from_utf8_lossy(&body).into_owned()).into()),
-    }
-}
-
-/// Records what came on a connection and was no request, and returns the answer where hyper has sent none
-///
-/// `begun` says whether a part of a head was read. A connection that ends between two requests is nobody's call.
-pub fn unreadable(gate: &Gate, who: &Who, error: &hyper::Error, begun: bool) -> Option<Vec<u8>> {
-    let (refused, answered) = match error {
-        error if error.is_parse_version_h2() => (Refused::Http2, false),
-        error if error.is_parse_too_large() => (Refused::HeadTooLarge, true),
-        error if error.is_parse() => (Refused::NoHttp(error.to_string()), true),
-        error if error.is_timeout() && begun => (Refused::HeadTooSlow(gate.limits.head_time), false),
-        error if error.is_incomplete_message() && begun => (Refused::HeadBroken, false),
-        error => {
-            tracing::debug!(%error, listener = &*gate.name, "connection ended");
-            return None;
-        }
-    };
-    let id = new_id();
-    let (status, message) = (refused.status(), refused.message(&id));
-    let policy = Arc::clone(&gate.policy.borrow());
-    let line = Opened {
-        time: Timestamp::now(),
-        event: "request",
-        id: &id,
-        listener: &gate.name,
-        caller: &who.caller,
-        owner: who.owner.name(),
-        policy: &policy.name,
-        operation: "unknown",
-        request: "",
-        api_version: None,
-        objects: Vec::new(),
-        images: Vec::new(),
-        verdict: "error",
-        asks: Vec::new(),
-        changes: Vec::new(),
-        status: Some(status.as_u16()),
-        message: Some(&message),
-    };
-    if let Err(error) = gate.audit.refused(&line) {
-        tracing::error!(%error, "a refusal could not be recorded");
-    }
-    (!answered).then(|| answer::last_words(status, &message))
-}

@@ -13,6 +13,7 @@ use crate::answer::Refused;
 use crate::api::host_config::Resources;
 use crate::api::operation::Operation;
 use crate::api::request::{JsonBody, Request};
+use crate::audit::cleanup::Kind;
 use crate::engine::{Engine, EngineError, Question};
 use crate::exchange::Gate;
 use crate::exchange::facts::Found;
@@ -97,18 +98,18 @@ impl Counting<'_> {
             return Ok(usage);
         }
         if counts(Resource::Networks) {
-            let networks: Vec<Labelled> = self.ask(Question::OwnedNetworks(self.owner.name())).await?;
+            let networks: Vec<Labelled> = self.ask(Question::Labelled(Kind::Network, &self.label())).await?;
             usage.used.insert(Resource::Networks, count(networks.iter().filter(|network| self.owns(&network.labels))));
         }
         if counts(Resource::Volumes) {
-            let Volumes { volumes } = self.ask(Question::OwnedVolumes(self.owner.name())).await?;
+            let Volumes { volumes } = self.ask(Question::Labelled(Kind::Volume, &self.label())).await?;
             let own = volumes.into_iter().flatten().filter(|volume| self.owns(&volume.labels));
             let own: BTreeSet<String> = own.map(|volume| volume.name).collect();
             usage.used.insert(Resource::Volumes, count(own.iter()));
             usage.new_volumes = self.new_volumes(operation, &found.facts.pins, &own).await?;
         }
         if counted.iter().any(|resource| !matches!(resource, Resource::Networks | Resource::Volumes)) {
-            let containers: Vec<Listed> = self.ask(Question::OwnedContainers(self.owner.name())).await?;
+            let containers: Vec<Listed> = self.ask(Question::Labelled(Kind::Container, &self.label())).await?;
             let own: Vec<Listed> = containers.into_iter().filter(|container| self.owns(&container.labels)).collect();
             if counts(Resource::Containers) {
                 usage.used.insert(Resource::Containers, count(own.iter()));
@@ -129,6 +130,11 @@ impl Counting<'_> {
             }
         }
         Ok(usage)
+    }
+
+    /// The label that the owner's objects have
+    fn label(&self) -> String {
+        format!("{OWNER_LABEL}={}", self.owner.name())
     }
 
     /// The label filter is asked for, and what comes is not believed

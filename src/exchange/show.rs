@@ -11,6 +11,7 @@ use hyper::{Method, Response, StatusCode};
 use crate::answer::{Body, Refused};
 use crate::api::json::Json;
 use crate::api::operation::Operation;
+use crate::audit::cleanup;
 use crate::engine::{Engine, EngineError, Question};
 use crate::exchange::Who;
 use crate::exchange::own::{Kind, OwnIds};
@@ -114,7 +115,8 @@ impl Shower<'_> {
 
     /// The owner's containers, and the caller's own
     async fn containers(&self) -> Result<Containers, Refused> {
-        let (status, body) = self.engine.question(Question::Owned(&self.view.label())).await?;
+        let (status, body) =
+            self.engine.question(Question::Labelled(cleanup::Kind::Container, &self.view.label())).await?;
         if status != StatusCode::OK {
             return Err(EngineError::Broken(format!("its list of containers has status {status}")).into());
         }

@@ -1,0 +1,100 @@
+//! The engine's answer turned into ours: a tunnel, a document that is edited, or a stream.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, UPGRADE};
+use hyper::upgrade::OnUpgrade;
+use hyper::{Response, StatusCode};
+
+use crate::answer::{self, Body, Refused};
+use crate::api::operation::Operation;
+use crate::audit::record::Outcome;
+use crate::engine::EngineError;
+use crate::exchange::images::{Hold, Images, List};
+use crate::exchange::show::Shower;
+use crate::exchange::{Exchange, edit, lower};
+use crate::shown::strip::stripped;
+use crate::stream::{Download, End, one_way, open, tunnel};
+
+impl Exchange {
+    /// Turns the engine's answer into ours; its last byte ends the exchange
+    pub(super) async fn answer(
+        &mut self,
+        mut response: Response<Incoming>,
+        client: Option<OnUpgrade>,
+        operation: &Operation,
+        images: Option<(Images, Hold)>,
+    ) -> Result<Response<Body>, Refused> {
+        let idle = self.gate.limits.idle;
+        let status = response.status();
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            if !operation.upgrades() {
+                return Err(EngineError::Broken("it left HTTP where it may not".to_owned()).into());
+            }
+            let engine = hyper::upgrade::on(&mut response);
+            let (parts, _) = response.into_parts();
+            let mut ours = Response::new(answer::empty());
+            *ours.headers_mut() = lower::headers(parts.headers);
+            let Some(client) = client else {
+                let engine = open(engine).await.map_err(|error| EngineError::Broken(error.to_string()))?;
+                *ours.body_mut() = one_way(engine, self.ending(ours.status())?);
+                return Ok(ours);
+            };
+            *ours.status_mut() = status;
+            ours.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            ours.headers_mut().insert(UPGRADE, HeaderValue::from_static("tcp"));
+            let end = self.ending(status)?;
+            self.gate.tunnels.spawn(tunnel(client, engine, end, idle));
+            return Ok(ours);
+        }
+        let (mut parts, body) = response.into_parts();
+        parts.headers = lower::headers(parts.headers);
+        if let Some(edit) = edit::of(operation, &self.policy).filter(|_| status == StatusCode::OK) {
+            let body = Limited::new(body, self.gate.limits.body_bytes).collect().await;
+            let body = body.map_err(|error| EngineError::Broken(error.to_string()))?.to_bytes();
+            let body = edit::apply(edit, &body).unwrap_or(body);
+            // What was put back is the client's own; the rest has the engine's names.
+            let body = self.view.as_ref().map_or(body.clone(), |view| stripped(view.suffix(), &body).into());
+            parts.headers.remove(CONTENT_LENGTH);
+            let mut end = self.ending(status)?;
+            end.counters().to_client.fetch_add(body.len() as u64, Ordering::Relaxed);
+            end.outcome(Outcome::Complete);
+            return Ok(Response::from_parts(parts, Full::new(body).map_err(|never| match never {}).boxed()));
+        }
+        if let Some((images, hold)) = images.filter(|(_, hold)| status.is_success() && Images::follows(operation, hold))
+        {
+            let body = match hold {
+                Hold::Nothing => {
+                    parts.headers.remove(CONTENT_LENGTH);
+                    if images.hides() { List::new(body, images).boxed() } else { body.map_err(Into::into).boxed() }
+                }
+                hold => hold.follow(body, images),
+            };
+            return Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).boxed()));
+        }
+        if let Some(view) = &self.view {
+            let shower = Shower {
+                engine: &self.gate.engine,
+                own: Arc::clone(&self.gate.own),
+                who: Arc::clone(&self.who),
+                policy: Arc::clone(&self.policy),
+                view,
+                names: &self.names,
+                most: self.gate.limits.body_bytes,
+            };
+            let (parts, body) = shower.show(Response::from_parts(parts, body), operation).await?.into_parts();
+            return Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).boxed()));
+        }
+        Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).map_err(Into::into).boxed()))
+    }
+
+    /// Hands over the end of the record, once nothing can fail any more before the answer
+    pub(super) fn ending(&mut self, status: StatusCode) -> Result<End, Refused> {
+        let mut end = self.end.take().ok_or(Refused::Unrecorded)?;
+        end.answered(status.as_u16());
+        Ok(end)
+    }
+}
