@@ -166,8 +166,15 @@ impl Ground<'_> {
 
     fn labels(&self, labels: &Value) -> Vec<String> {
         let ours = members(labels).filter(|(key, _)| key.to_ascii_lowercase().trim().starts_with("sockwarden"));
-        let forged =
-            |(key, value): &(&String, &Value)| *key != "sockwarden.owner" || self.owner.as_deref() != value.as_str();
+        let forged = |key: &str, value: &str| match key {
+            "sockwarden.owner" => self.owner.as_deref() != Some(value),
+            // What was asked for, through which listener, and the request's id: of forms that no request here forges.
+            "sockwarden.asked" => !(value.is_empty() || value.starts_with('{')),
+            "sockwarden.listener" => !value.ends_with("/gate.sock"),
+            "sockwarden.record" => value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            _ => true,
+        };
+        let forged = |(key, value): &(&String, &Value)| forged(key, value.as_str().unwrap_or_default());
         ours.filter(forged).map(|(key, value)| format!("label {key} = {value}")).collect()
     }
 
