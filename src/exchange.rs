@@ -281,10 +281,8 @@ impl Exchange {
         let cleaned_up = self.policy.cleaning.is_on();
         if cleaned_up || self.policy.isolate.is_some() {
             // Tells what was made here from what an image of the same owner only brings along.
-            found.facts.stamp.insert(RECORD_LABEL.to_owned(), self.id.clone());
-        }
-        if cleaned_up {
-            found.facts.stamp.insert(LISTENER_LABEL.to_owned(), self.gate.name.to_string());
+            let (listener, record) = (self.gate.name.to_string(), self.id.clone());
+            found.facts.stamp.extend([(LISTENER_LABEL.to_owned(), listener), (RECORD_LABEL.to_owned(), record)]);
         }
         let (verdict, approved) = approve(&self.policy, operation, &found.facts);
         let word = verdict_word(verdict.decision, true);

@@ -19,7 +19,7 @@ use crate::caller::peer::{Peer, Process, Sight};
 use crate::engine::{Engine, EngineError, Question};
 use crate::owner::are_its_own;
 use crate::owner::rule::{Evidence, Rule};
-use crate::policy::modify::OWNER_LABEL;
+use crate::policy::modify::{LISTENER_LABEL, OWNER_LABEL};
 
 /// How the callers of one listener are known
 #[derive(Debug, Default)]
@@ -98,7 +98,7 @@ async fn identify(gate: &Gate, peer: &Peer) -> Result<Who, Refused> {
     let Some(found) = container(&gate.engine, process).await? else {
         return Ok(Who { owner: rule.owner(&caller, &Evidence::default()), caller });
     };
-    let evidence = evidence(&gate.engine, rule, &found).await?;
+    let evidence = evidence(gate, rule, &found).await?;
     let job = jobs.of(&found.container.labels);
     let Caller { uid, gid, pid, .. } = caller;
     let caller = Caller { uid, gid, pid, container: Some(found.container), job, ..Caller::default() };
@@ -125,9 +125,13 @@ async fn container(engine: &Engine, process: &Process) -> Result<Option<Inspecte
 }
 
 /// What proves that a container's labels are its own: that its image has not brought them
-async fn evidence(engine: &Engine, rule: &Rule, found: &Inspected) -> Result<Evidence, Refused> {
-    let labels = &found.container.labels;
-    let maker = labels.get(OWNER_LABEL).filter(|maker| !maker.is_empty());
+///
+/// Whoever made it has it call in its name through the listener that it was made through. Through another it is a caller
+/// like any other: a runner that makes jobs through one listener does not own what they make through theirs.
+async fn evidence(gate: &Gate, rule: &Rule, found: &Inspected) -> Result<Evidence, Refused> {
+    let (engine, labels) = (&gate.engine, &found.container.labels);
+    let made_here = labels.get(LISTENER_LABEL).is_some_and(|listener| **listener == *gate.name);
+    let maker = labels.get(OWNER_LABEL).filter(|maker| made_here && !maker.is_empty());
     let key = match rule {
         Rule::Label(key) => Some(key).filter(|key| labels.contains_key(*key)),
         Rule::Container | Rule::Uid | Rule::Unit | Rule::Fixed(_) => None,

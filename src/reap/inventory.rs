@@ -88,7 +88,8 @@ pub async fn runs_by_label(engine: &Engine, label: &str) -> Result<bool, EngineE
     for listed in list(engine, Kind::Container, label).await? {
         let runs = matches!(listed.state.as_deref(), Some("running" | "paused" | "restarting"));
         // What an owner made is no life of its own.
-        let made = listed.labels.contains_key(OWNER_LABEL) && is_certain(engine, &listed, &mut images).await?;
+        let made = listed.labels.get(OWNER_LABEL).is_some_and(|owner| owner == label)
+            && is_certain(engine, &listed, &mut images).await?;
         if runs && !made {
             return Ok(true);
         }

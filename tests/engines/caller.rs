@@ -106,10 +106,14 @@ fn is_known(engine: &Engine, failed: &mut Vec<String>) {
 fn is_its_makers(engine: &Engine, failed: &mut Vec<String>) {
     let gate = Gate::start(&engine.socket, "ci");
     let victim = Job::start(engine, &gate.socket());
-    let labels = json!({"sockwarden.owner": victim.id()});
+    let labels = json!({"sockwarden.owner": victim.id(), "sockwarden.listener": gate.socket()});
     // As sockwarden makes it: the label is the container's own.
     let child = Job::with(engine, &gate.socket(), json!({"Labels": labels}));
     expect_owner(&gate, &child, victim.id(), failed);
+    // Made through another listener, as by a runner, it is a caller of its own.
+    let elsewhere = json!({"sockwarden.owner": victim.id(), "sockwarden.listener": "runners"});
+    let job = Job::with(engine, &gate.socket(), json!({"Labels": elsewhere}));
+    expect_owner(&gate, &job, job.id(), failed);
     // As somebody makes it who can only choose the image.
     let image = format!("swt-spoof-{}:1", std::process::id());
     let (repo, tag) = image.split_once(':').unwrap();

@@ -65,9 +65,12 @@ fn heir(pid: u32) -> Option<Child> {
         if child.id() == pid {
             return Some(child);
         }
-        // Somebody else's process was quicker.
         child.kill().unwrap();
         child.wait().unwrap();
+        // Somebody else's process was quicker, and is as good an heir.
+        if std::path::Path::new(&format!("/proc/{pid}")).exists() {
+            return None;
+        }
     }
     panic!("no process got the number {pid}");
 }
