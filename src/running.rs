@@ -106,15 +106,15 @@ impl Running {
         self.owners().closed = true;
     }
 
-    /// Remembers these owners also while nothing of them runs, and no others but those for whom something was made later
-    /// than `looked`
+    /// Remembers these owners also while nothing of them runs, and no others but those for whom something is being made, or
+    /// was made later than `looked`
     pub fn watch(&self, names: &BTreeSet<Arc<str>>, looked: Instant) {
         let mut owners = self.owners();
         for name in names {
             owners.life(name).watched = true;
         }
         owners.by_name.retain(|name, life| {
-            life.watched &= names.contains(name) || life.made.is_some_and(|made| made >= looked);
+            life.watched &= names.contains(name) || life.making > 0 || life.made.is_some_and(|made| made >= looked);
             life.is_worth_keeping()
         });
     }
@@ -251,6 +251,17 @@ mod tests {
             assert_eq!(running.owners().by_name.len(), 1);
         }
         assert!(running.owners().by_name.is_empty());
+    }
+
+    #[test]
+    fn who_is_being_made_something_for_is_not_forgotten_by_a_look_that_did_not_see_it() {
+        let running = Arc::new(Running::new(2));
+        let making = running.make(&"one".into(), true).unwrap();
+        running.watch(&BTreeSet::new(), Instant::now());
+        drop(making);
+        assert!(running.makers().contains("one"));
+        running.watch(&BTreeSet::new(), Instant::now());
+        assert!(running.makers().is_empty(), "a later look found nothing");
     }
 
     #[tokio::test]
