@@ -75,6 +75,7 @@ fn execute(arguments: Arguments) -> Result<ExitCode, Box<dyn std::error::Error>>
     let listen = Some(place.socket());
     let flags = Flags { engine, listen, policy: Some(policy), audit, mode: Some("0600".into()), group: None };
     let mut config = Config::load(config.as_deref(), flags)?;
+    place.is_of(&config.engine)?;
     config.log.level = config.log.level.min(LevelFilter::WARN);
     // Several commands run at a time, and nothing is to be remembered of any.
     config.state = place.socket().with_file_name("state");
@@ -145,8 +146,9 @@ fn start(command: &[OsString], place: &Place) -> io::Result<Child> {
 
 /// Removes what was made for commands whose `sockwarden run` was killed
 async fn clean_up_after_the_dead(config: Config) {
+    let dead = place::dead(&config.engine);
     let hand = Hand::new(config);
-    for dead in place::dead() {
+    for dead in dead {
         match hand.clean(dead.owner(), false, Duration::ZERO).await {
             Ok(cleaned) if cleaned.is_whole() => dead.forget(),
             Ok(_) => {}

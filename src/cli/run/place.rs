@@ -4,6 +4,7 @@
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,14 @@ impl Place {
         }
     }
 
+    /// Writes down which engine it is about, for who finds it dead
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn is_of(&self, engine: &Path) -> io::Result<()> {
+        fs::write(self.path.join(ENGINE), engine.as_os_str().as_bytes())
+    }
+
     /// Where the socket is
     pub fn socket(&self) -> PathBuf {
         self.path.join(SOCKET)
@@ -74,8 +83,8 @@ impl Dead {
     }
 }
 
-/// Places of ours that nobody holds any more
-pub fn dead() -> Vec<Dead> {
+/// Places of ours that nobody holds any more, and that are about this engine
+pub fn dead(engine: &Path) -> Vec<Dead> {
     let us = rustix::process::geteuid().as_raw();
     let entries = fs::read_dir(root()).into_iter().flatten().flatten();
     let dead = entries.filter_map(|entry| {
@@ -86,7 +95,9 @@ pub fn dead() -> Vec<Dead> {
         let ours = is.is_dir() && is.uid() == us && is.mode() & 0o077 == 0;
         let id = owner.strip_prefix(OWNER)?;
         let named = id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let lock = (ours && named).then(|| lock(&path).ok()).flatten()?;
+        // One without an engine was left before anything was made.
+        let here = fs::read(path.join(ENGINE)).map_or(true, |of| of == engine.as_os_str().as_bytes());
+        let lock = (ours && named && here).then(|| lock(&path).ok()).flatten()?;
         Some(Dead { path, owner, _lock: lock })
     });
     dead.collect()
@@ -117,7 +128,8 @@ fn root() -> PathBuf {
     runtime.filter(|path| path.is_absolute() && path.is_dir()).unwrap_or_else(|| "/tmp".into())
 }
 
-/// Everything in a place: the socket, its lock and its draft, the ledger of images with the same, and the lock of the place
+/// Everything in a place: the socket and the ledger of images, each with its lock and its draft, the engine's name, and the
+/// lock of the place
 const FILES: &[&str] = &[
     SOCKET,
     ".docker.sock.new",
@@ -125,10 +137,12 @@ const FILES: &[&str] = &[
     "state/images.json",
     "state/images.new",
     "state/images.lock",
+    ENGINE,
     LOCK,
 ];
 const STATE: &str = "state";
 const SOCKET: &str = "docker.sock";
 const LOCK: &str = "lock";
+const ENGINE: &str = "engine";
 const DIRECTORY: &str = "sockwarden-";
 const OWNER: &str = "run-";
