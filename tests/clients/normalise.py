@@ -9,6 +9,9 @@ content stay: `sha256sum` prints 64 digits and two spaces, and no id is printed 
 import re
 import sys
 
+# The end of a line, also in a text that Python shows
+END = r"(?:\n|\\n)"
+
 
 def rules(socket, registry, work):
     return [
@@ -26,6 +29,10 @@ def rules(socket, registry, work):
         (r'(?m)^err\| time="[^"]*" level=error msg="error waiting for container: context canceled"\n', ""),
         # sockwarden hands on the id of what was judged, so the engine's errors speak of that, not of the name
         (r"(?m)^(err\| Error response from daemon: .*?)\bswj-[\w-]+", r"\1ID"),
+        # what is built through sockwarden carries its owner: the classic builder shows a label as a step, and counts it
+        (rf"(?:out\| )?Step \d+/\d+ : LABEL sockwarden\.[^\n\\]*{END}(?:(?:out\| )? ---> [^\n\\]*{END})*", ""),
+        (r"(Step \d+)/\d+ : ", r"\1 : "),
+        (r" ?\bsockwarden\.(?:owner|listener):[^ \]]+", ""),
         # a tiny context is sent compressed, and times in it compress to a byte more or less
         (r"(Sending build context to Docker daemon +)\d{3}B", r"\1SIZE"),
         (r"\b[0-9a-f]{64}\b(?!  )", "ID"),
