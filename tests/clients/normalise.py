@@ -30,7 +30,7 @@ def rules(socket, registry, work):
         # sockwarden hands on the id of what was judged, so the engine's errors speak of that, not of the name
         (r"(?m)^(err\| Error response from daemon: .*?)\bswj-[\w-]+", r"\1ID"),
         # what is built through sockwarden carries its owner: the classic builder shows a label as a step, and counts it
-        (rf"(?:out\| )?Step \d+/\d+ : LABEL sockwarden\.[^\n\\]*{END}(?:(?:out\| )? ---> [^\n\\]*{END})*", ""),
+        (rf"(?:out\| )?Step \d+/\d+ : LABEL sockwarden\.[^\n\\]*{END}(?:(?:out\| )?(?: ---> |Removing )[^\n\\]*{END})*", ""),
         (r"(Step \d+)/\d+ : ", r"\1 : "),
         (r" ?\bsockwarden\.(?:owner|listener):[^ \]]+", ""),
         # a tiny context is sent compressed, and times in it compress to a byte more or less
@@ -42,6 +42,8 @@ def rules(socket, registry, work):
         (r"\b127\.0\.0\.1:\d{5}\b", "127.0.0.1:PORT"),
         (r"\b(?:172|192|10)\.\d+\.\d+\.\d+\b", "ADDRESS"),
         (r" +\n", "\n"),
+        # and each such step is a layer, which `docker rmi` tells
+        (r"(?m)^((?:out\| )?Deleted: (?:sha256:)?ID\n)+", r"\1"),
     ]
 
 
