@@ -335,6 +335,16 @@ fn framed_once<T>(response: &Response<T>) -> Result<(), EngineError> {
     once.then_some(()).ok_or_else(|| EngineError::Broken("it framed its answer in two ways".to_owned()))
 }
 
+/// What the engine says in the body of a refusal
+pub fn message(body: &Bytes) -> String {
+    #[derive(serde::Deserialize)]
+    struct Message {
+        message: String,
+    }
+    let said = serde_json::from_slice(body).map(|Message { message }| message);
+    said.unwrap_or_else(|_| "the engine gave no reason".to_owned())
+}
+
 /// The innermost cause, which says most
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;

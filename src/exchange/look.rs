@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use crate::answer::Refused;
 use crate::api::image_ref::ImageRef;
 use crate::api::operation::Operation;
-use crate::engine::{Engine, EngineError, Question};
+use crate::engine::{Engine, EngineError, Question, message};
 use crate::exchange::own::{Kind, OwnIds};
 use crate::exchange::sight::{Seen, Sight, Standing};
 use crate::policy::Effect;
@@ -303,15 +303,6 @@ async fn ask(engine: &Engine, question: Question<'_>) -> Result<Result<Bytes, St
 
 fn parse<'a, T: Deserialize<'a>>(body: &'a Bytes) -> Result<T, Refused> {
     serde_json::from_slice(body).map_err(|error| EngineError::Broken(error.to_string()).into())
-}
-
-fn message(body: &Bytes) -> String {
-    #[derive(Deserialize)]
-    struct Message {
-        message: String,
-    }
-    let said = serde_json::from_slice(body).map(|Message { message }| message);
-    said.unwrap_or_else(|_| "the engine gave no reason".to_owned())
 }
 
 /// What is read of the engine's answers about containers, networks, volumes and execs

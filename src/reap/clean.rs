@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::StatusCode;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -14,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::audit::cleanup::{CleanedUp, Cleanup, Gone, Kind, Object, Removal, Why};
 use crate::audit::{Audit, new_id};
-use crate::engine::{Engine, EngineError, Force, Question};
+use crate::engine::{Engine, EngineError, Force, Question, message};
 use crate::reap::inventory::{self, Scope};
 use crate::running::Ending;
 
@@ -185,15 +184,6 @@ impl Cleaner {
             }
         }
     }
-}
-
-fn message(body: &Bytes) -> String {
-    #[derive(Deserialize)]
-    struct Message {
-        message: String,
-    }
-    let said = serde_json::from_slice(body).map(|Message { message }| message);
-    said.unwrap_or_else(|_| "the engine gave no reason".to_owned())
 }
 
 /// What is read of a network

@@ -1,3 +1,5 @@
+//! What counts, what is asked for, and what is refused.
+
 use super::*;
 use crate::api::call::Call;
 use crate::api::credentials::RegistryHeaders;
