@@ -14,9 +14,7 @@ use crate::policy::images::name;
 use crate::policy::modify::OWNER_LABEL;
 
 /// An image of a list as an owner sees it: with the names it may see, or not at all
-///
-/// For `GET /images/json`, and for the images in `GET /system/df`, which have the same form.
-pub fn shown(images: &Images, mut image: Value) -> Option<Value> {
+fn shown(images: &Images, mut image: Value) -> Option<Value> {
     let label = image.pointer("/Labels").and_then(|labels| labels.get(OWNER_LABEL)).and_then(Value::as_str);
     let label = label.map(str::to_owned);
     let texts = |key: &str| -> Vec<String> {
