@@ -74,8 +74,9 @@ fn what_a_terminal_sends_reaches_the_command_once() {
     let quoted = std::iter::once(run.get_program()).chain(run.get_args());
     let quoted: Vec<String> =
         quoted.map(|word| format!("'{}'", word.to_str().unwrap().replace('\'', "'\\''"))).collect();
+    // In the place of the shell that `script` starts it by: which one that is, and what it does with a signal, is $SHELL's.
     let mut terminal = Command::new("script")
-        .args(["-qefc", &quoted.join(" "), "/dev/null"])
+        .args(["-qefc", &format!("exec {}", quoted.join(" ")), "/dev/null"])
         .env("XDG_RUNTIME_DIR", place.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
