@@ -36,6 +36,12 @@ pub enum Refused {
     /// A header that changes how the request is read
     #[error("{0}")]
     Header(&'static str),
+    /// A gRPC call that was not understood
+    #[error("{0}")]
+    Call(&'static str),
+    /// A gRPC call with a compressed message
+    #[error("compressed messages are not read; send them as they are")]
+    Compressed,
     /// What came was no HTTP/1.1
     #[error("the request was not understood: {0}")]
     NoHttp(String),
@@ -154,6 +160,8 @@ impl Refused {
             Self::Unrouted(Unrouted::Target(_))
             | Self::Misread(_)
             | Self::Header(_)
+            | Self::Call(_)
+            | Self::Compressed
             | Self::NoHttp(_)
             | Self::HeadBroken
             | Self::BodyBroken
@@ -223,6 +231,31 @@ fn quota(more: &More, line: &Line, why: &str) -> String {
     let (quota, used) = (resource.say(*most), resource.say(*used));
     format!("quota of {quota} {state} (owner {owner} has {used}{asked}), set by {line}: {why}")
 }
+
+/// The status of a gRPC call that was refused, as clients know them (`codes.go` of grpc-go)
+pub fn grpc_code(refused: &Refused) -> u16 {
+    match refused {
+        Refused::Unrouted(Unrouted::Route(NoRoute::Unknown { .. })) | Refused::Compressed => UNIMPLEMENTED,
+        refused => match refused.status() {
+            StatusCode::BAD_REQUEST => INVALID_ARGUMENT,
+            StatusCode::NOT_FOUND => NOT_FOUND,
+            StatusCode::FORBIDDEN => PERMISSION_DENIED,
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::TOO_MANY_REQUESTS => RESOURCE_EXHAUSTED,
+            StatusCode::REQUEST_TIMEOUT => DEADLINE_EXCEEDED,
+            StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE => UNAVAILABLE,
+            _ => INTERNAL,
+        },
+    }
+}
+
+const INVALID_ARGUMENT: u16 = 3;
+const DEADLINE_EXCEEDED: u16 = 4;
+const NOT_FOUND: u16 = 5;
+const PERMISSION_DENIED: u16 = 7;
+const RESOURCE_EXHAUSTED: u16 = 8;
+const UNIMPLEMENTED: u16 = 12;
+const INTERNAL: u16 = 13;
+const UNAVAILABLE: u16 = 14;
 
 /// An answer with the engine's shape of an error
 ///

@@ -6,6 +6,7 @@
 
 pub mod archive;
 pub mod bind;
+pub mod buildkit;
 pub mod call;
 pub mod closed;
 pub mod create;
@@ -14,6 +15,7 @@ pub mod endpoint;
 pub mod host_config;
 pub mod image_ref;
 pub mod json;
+pub mod message;
 pub mod mount;
 pub mod names;
 pub mod object;

@@ -4,6 +4,7 @@
 //! used again after a stream: nothing a client sends can meet another's answer. Our own questions are a closed set of
 //! look-ups over a pooled client.
 
+pub mod channel;
 mod cleaning;
 
 use std::path::PathBuf;
@@ -298,7 +299,7 @@ impl Engine {
     }
 }
 
-fn headers(outgoing: &Outgoing, body: BodyKind, upgrades: bool) -> HeaderMap {
+fn headers(outgoing: &Outgoing, body: BodyKind, upgrades: Option<&'static str>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(HOST, HeaderValue::from_static(ENGINE_HOST));
     if outgoing.body.is_some() {
@@ -306,14 +307,14 @@ fn headers(outgoing: &Outgoing, body: BodyKind, upgrades: bool) -> HeaderMap {
     } else if body == BodyKind::Stream {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-tar"));
     }
-    if upgrades {
+    if let Some(protocol) = upgrades {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(UPGRADE, HeaderValue::from_static("tcp"));
+        headers.insert(UPGRADE, HeaderValue::from_static(protocol));
     }
-    if let Some((name, value)) = &outgoing.header {
-        // Base64 of our own making always is a header's value.
+    for (name, value) in &outgoing.headers {
+        // Base64 of our own making, and what came in a header, always is a header's value.
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(*name), HeaderValue::from_str(value)) {
-            headers.insert(name, value);
+            headers.append(name, value);
         }
     }
     headers

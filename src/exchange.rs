@@ -10,6 +10,7 @@ mod cgroups;
 mod edit;
 mod facts;
 mod given;
+mod grpc;
 mod head;
 mod images;
 mod lines;
@@ -51,6 +52,7 @@ use self::look::Look;
 pub use self::own::OwnIds;
 use self::paths::Pinning;
 pub use self::paths::{Ours, unseen};
+use self::pins::Pinned;
 pub use self::pins::Pins;
 use self::sending::{broke_off, in_time, send};
 use self::sight::Sight;
@@ -60,6 +62,7 @@ use crate::answer::{self, Body, Refused, denial};
 use crate::api::call::Call;
 use crate::api::operation::{Answer, Operation};
 use crate::api::request::BodyKind;
+use crate::api::version::ApiVersion;
 use crate::audit::record::{ObjectLine, verdict_word};
 use crate::audit::{Audit, Recorded, new_id};
 use crate::caller::{Caller, CallerMount};
@@ -72,7 +75,7 @@ use crate::policy::judge::{Facts, Verdict, approve, refused, refused_unseen};
 use crate::policy::modify::{LISTENER_LABEL, RECORD_LABEL};
 use crate::policy::view::View;
 use crate::policy::{Mode, Policy};
-use crate::quota::turn::Turns;
+use crate::quota::turn::{Turn, Turns};
 use crate::running::{Making, Place, Running};
 use crate::shown::sought;
 use crate::stream::{Counters, End, Rest, Upload};
@@ -143,6 +146,33 @@ pub async fn exchange(
     }
 }
 
+/// An operation that can be sent
+struct Ready {
+    recorded: Recorded,
+    images: Option<Images>,
+    hold: Hold,
+    /// Volumes that must be there before
+    volumes: Vec<String>,
+    during: During,
+    /// Whether the engine answers at once
+    soon: bool,
+}
+
+/// What is kept until the engine has answered
+///
+/// Before that nobody can count what it makes, nor miss it at the owner's end, nor see its pins used.
+struct During {
+    turn: Option<Turn>,
+    making: Option<Making>,
+    pinned: Option<Pinned>,
+}
+
+impl During {
+    fn matters(&self) -> bool {
+        self.turn.is_some() || self.making.is_some() || self.pinned.is_some()
+    }
+}
+
 /// What is known of one request so far
 struct Exchange {
     gate: Arc<Gate>,
@@ -166,7 +196,7 @@ struct Exchange {
 }
 
 impl Exchange {
-    fn begin(gate: Arc<Gate>, link: Arc<Link>, who: Arc<Who>, request: &Request<Incoming>) -> Self {
+    fn begin<T>(gate: Arc<Gate>, link: Arc<Link>, who: Arc<Who>, request: &Request<T>) -> Self {
         let policy = Arc::clone(&gate.policy.borrow());
         let request = format!("{} {}", request.method(), request.uri().path());
         Self {
@@ -202,7 +232,56 @@ impl Exchange {
         let version = call.version;
         self.api_version = version.as_ref().map(ToString::to_string);
         let (operation, upload, _room) = self.read(call, body).await?;
-        // Not before: half a body holds up nobody but its own connection.
+        let version = self.enter(version).await?;
+        let Ready { recorded, images, mut hold, volumes, during, soon } = self.prepare(operation, version).await?;
+
+        let broken_off = BrokenOff::default();
+        let upload = match upload {
+            None => answer::empty(),
+            Some(upload) if self.judges_names(&recorded) => {
+                let judge = self.judge_of_names(images.clone());
+                hold = judge.hold();
+                Load::new(upload, judge, &broken_off).boxed()
+            }
+            Some(upload) => upload.map_err(Into::into).boxed(),
+        };
+        hold.sent();
+        let recorded = Arc::new(recorded);
+        let (link, who) = (Arc::clone(&self.link), Arc::clone(&self.who));
+        let patience = soon.then_some(gate.limits.engine_answer);
+        let to_its_end = soon && during.matters();
+        let sending = send(Arc::clone(&gate), link, who, Arc::clone(&recorded), volumes, version, upload);
+        // Not within this future, of which every open connection has one, idle or not.
+        let sending = Box::pin(async move { (sending.await, during).0 });
+        let sent = match to_its_end {
+            false => in_time(patience, sending).await,
+            // Whatever becomes of the client.
+            true => {
+                let task = tokio::spawn(sending);
+                in_time(patience, async { task.await.map_err(broke_off)? }).await
+            }
+        };
+        let response = match sent {
+            Ok(response) => response,
+            Err(error) => {
+                let why = broken_off.take().unwrap_or(error);
+                hold.lost(&why, images.as_ref()).await;
+                return Err(why);
+            }
+        };
+
+        let operation = recorded.approved().operation();
+        if let Some(images) = &images {
+            hold = hold.answered(response.status(), operation, images).await;
+        }
+        self.answer(response, upgrade, operation, images.map(|images| (images, hold))).await
+    }
+
+    /// Enters the request among those that run, and says which version of the API it is sent in
+    ///
+    /// Not before it was read whole: half a body holds up nobody but its own connection.
+    async fn enter(&mut self, version: Option<ApiVersion>) -> Result<ApiVersion, Refused> {
+        let gate = &self.gate;
         let limit = gate.limits.requests_per_owner;
         self.place = Some(gate.running.enter(self.who.owner.name()).ok_or(Refused::TooMany { limit })?);
         let version = match version {
@@ -210,7 +289,12 @@ impl Exchange {
             None => gate.engine.version().await?,
         };
         self.api_version = Some(version.to_string());
+        Ok(version)
+    }
 
+    /// Looks up, judges and records an operation that was read: what comes of it can be sent
+    async fn prepare(&mut self, operation: Operation, version: ApiVersion) -> Result<Ready, Refused> {
+        let gate = Arc::clone(&self.gate);
         self.objects = facts::named(&operation);
         let sockets = Sockets { own: &gate.socket, engine: &gate.ours.engine };
         let plan = Plan::of(&self.policy, &operation, &self.who.caller, version, &sockets);
@@ -234,7 +318,7 @@ impl Exchange {
             }
         };
         let images = self.images();
-        let mut hold = match &images {
+        let hold = match &images {
             Some(images) => images.look(&operation, &mut found).await?,
             None => Hold::Nothing,
         };
@@ -309,47 +393,7 @@ impl Exchange {
 
         let makes_volumes = self.policy.isolate.is_some() || self.policy.quota.counts_volumes();
         let volumes = if makes_volumes { std::mem::take(&mut found.new_volumes) } else { Vec::new() };
-        let broken_off = BrokenOff::default();
-        let upload = match upload {
-            None => answer::empty(),
-            Some(upload) if self.judges_names(&recorded) => {
-                let judge = self.judge_of_names(images.clone());
-                hold = judge.hold();
-                Load::new(upload, judge, &broken_off).boxed()
-            }
-            Some(upload) => upload.map_err(Into::into).boxed(),
-        };
-        hold.sent();
-        let recorded = Arc::new(recorded);
-        let (link, who) = (Arc::clone(&self.link), Arc::clone(&self.who));
-        let patience = soon.then_some(gate.limits.engine_answer);
-        // Until the engine has answered nobody can count what it makes, nor miss it at the owner's end, nor see its pins used.
-        let to_its_end = soon && (turn.is_some() || making.is_some() || pinned.is_some());
-        let sending = send(Arc::clone(&gate), link, who, Arc::clone(&recorded), volumes, version, upload);
-        // Not within this future, of which every open connection has one, idle or not.
-        let sending = Box::pin(async move { (sending.await, turn, making, pinned).0 });
-        let sent = match to_its_end {
-            false => in_time(patience, sending).await,
-            // Whatever becomes of the client.
-            true => {
-                let task = tokio::spawn(sending);
-                in_time(patience, async { task.await.map_err(broke_off)? }).await
-            }
-        };
-        let response = match sent {
-            Ok(response) => response,
-            Err(error) => {
-                let why = broken_off.take().unwrap_or(error);
-                hold.lost(&why, images.as_ref()).await;
-                return Err(why);
-            }
-        };
-
-        let operation = recorded.approved().operation();
-        if let Some(images) = &images {
-            hold = hold.answered(response.status(), operation, images).await;
-        }
-        self.answer(response, upgrade, operation, images.map(|images| (images, hold))).await
+        Ok(Ready { recorded, images, hold, volumes, during: During { turn, making, pinned }, soon })
     }
 
     /// Says that something is about to be made; refused when the owner has ended

@@ -31,12 +31,14 @@ pub fn call(data: &[u8]) {
     let Some((method, target)) = head.split_once(' ') else { return };
     let Ok(method) = Method::from_bytes(method.as_bytes()) else { return };
     let header = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    let headers = RegistryHeaders { auth: header(auth), config: header(config) };
+    let headers = RegistryHeaders { auth: header(auth), config: header(config), ..RegistryHeaders::default() };
     let Some((operation, version)) = read(&method, target, headers, body) else { return };
 
     let outgoing = Outgoing::write(&operation, version);
-    let header = |wanted: &str| outgoing.header.clone().filter(|(name, _)| *name == wanted).map(|(_, value)| value);
-    let headers = RegistryHeaders { auth: header("X-Registry-Auth"), config: header("X-Registry-Config") };
+    let header =
+        |wanted: &str| outgoing.headers.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.clone());
+    let (auth, config) = (header("X-Registry-Auth"), header("X-Registry-Config"));
+    let headers = RegistryHeaders { auth, config, ..RegistryHeaders::default() };
     let body = outgoing.body.clone().unwrap_or_default();
     let again = read(&outgoing.method, &outgoing.target, headers, &body);
     assert_eq!(again, Some((operation, version)), "{outgoing:?}");

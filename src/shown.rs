@@ -140,6 +140,15 @@ pub fn showing(operation: &Operation) -> Showing {
         O::ImageImport(_) | O::ImagePrune(_) | O::ImagePush(_) | O::ImageTag(_) | O::ImageRemove(_) => Showing::AsIs,
         O::ImageCommit(_) | O::DistributionInspect(_) | O::BuildClassic(_) | O::BuildPrune(_) => Showing::AsIs,
         O::VolumeRemove(_) | O::NetworkConnect(_) | O::NetworkDisconnect(_) | O::NetworkRemove(_) => Showing::AsIs,
+        // Calls of BuildKit are answered message by message.
+        O::BuildGrpc(_) | O::BuildSession(_) | O::BuildSolve(_) | O::BuildStatus(_) | O::BuildWorkers(_) => {
+            Showing::AsIs
+        }
+        O::BuildInfo(_) | O::BuildDiskUsage(_) | O::BuildCachePrune(_) | O::BuildHistory(_) => Showing::AsIs,
+        O::BuildHistoryUpdate(_) | O::BridgeSolve(_) | O::BridgePing(_) | O::BridgeReturn(_) => Showing::AsIs,
+        O::BridgeInputs(_) | O::BridgeEvaluate(_) | O::BridgeReadFile(_) | O::BridgeReadDir(_) => Showing::AsIs,
+        O::BridgeStatFile(_) | O::BridgeResolveImage(_) | O::BridgeResolveSource(_) | O::BridgeWarn(_) => Showing::AsIs,
+        O::ContentInfo(_) | O::ContentRead(_) => Showing::AsIs,
     }
 }
 

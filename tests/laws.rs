@@ -154,6 +154,7 @@ fn draft_of(endpoint: &'static Endpoint) -> BoxedStrategy<Draft> {
             let headers = RegistryHeaders {
                 auth: auth.as_ref().map(encode),
                 config: auth.map(|auth| encode(&json!({"r.example": auth}))),
+                ..RegistryHeaders::default()
             };
             Draft { endpoint, target: format!("{version}{}?{pairs}", path.join("/")), body, headers }
         })
@@ -183,8 +184,12 @@ fn read(
 /// Holds `read(write(x)) = x`, and that one writing is the last word
 fn reads_back(operation: &Operation, version: ApiVersion) -> Outgoing {
     let outgoing = Outgoing::write(operation, version);
-    let header = |wanted: &str| outgoing.header.clone().filter(|(name, _)| *name == wanted).map(|(_, value)| value);
-    let headers = RegistryHeaders { auth: header("X-Registry-Auth"), config: header("X-Registry-Config") };
+    let header = |name: &str| outgoing.header(name).map(str::to_owned);
+    let headers = RegistryHeaders {
+        auth: header("X-Registry-Auth"),
+        config: header("X-Registry-Config"),
+        ..RegistryHeaders::default()
+    };
     let body = outgoing.body.clone().unwrap_or_default();
     let (again, same) = read(operation.endpoint(), &outgoing.target, &body, headers)
         .unwrap_or_else(|error| panic!("what was written is not understood: {error}\n{outgoing:?}"));

@@ -164,7 +164,12 @@ impl Value for Bind {
     }
 
     fn describe(path: &str, since: u8, fields: &mut Vec<Field>) {
-        fields.push(Field { path: path.to_owned(), since, sample: Json::Text("/host:/inside".to_owned()) });
+        fields.push(Field {
+            path: path.to_owned(),
+            since,
+            sample: Json::Text("/host:/inside".to_owned()),
+            message: Vec::new(),
+        });
     }
 }
 

@@ -7,7 +7,7 @@ use crate::api::credentials::RegistryHeaders;
 use crate::api::json::Json;
 use crate::api::operation::Operation;
 use crate::api::query::Pairs;
-use crate::api::request::{Misread, Parts, Written};
+use crate::api::request::{Content, Misread, Parts, Written};
 use crate::api::route::{NoRoute, Route, route};
 use crate::api::target::{BadTarget, Target, push_pair, push_segment};
 use crate::api::version::ApiVersion;
@@ -50,7 +50,8 @@ impl Call {
     /// # Errors
     /// Naming what was not understood.
     pub fn operation(self, body: &[u8]) -> Result<Operation, Misread> {
-        let body = if body.is_empty() { None } else { Some(Json::parse(body).map_err(Misread::Json)?) };
+        let body =
+            if body.is_empty() { Content::None } else { Content::Json(Json::parse(body).map_err(Misread::Json)?) };
         let Self { route: Route { endpoint, name }, version: _, query, headers } = self;
         (endpoint.read)(Parts { name, query, body, headers })
     }
@@ -63,17 +64,22 @@ pub struct Outgoing {
     pub method: Method,
     /// Path and query
     pub target: String,
-    /// The registry header
-    pub header: Option<(&'static str, String)>,
-    /// JSON body
+    /// Headers that have a meaning
+    pub headers: Vec<(&'static str, String)>,
+    /// Body, unless it is a stream
     pub body: Option<Vec<u8>>,
 }
 
 impl Outgoing {
+    /// The value of one of [`Outgoing::headers`]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(header, _)| *header == name).map(|(_, value)| value.as_str())
+    }
+
     /// Writes an operation for one version of the API
     pub fn write(operation: &Operation, version: ApiVersion) -> Self {
         let endpoint = operation.endpoint();
-        let Written { name, query, body, header } = operation.write();
+        let Written { name, query, body, headers } = operation.write();
         let mut target = format!("/v{version}");
         for part in endpoint.path.split('/').skip(1) {
             push_segment(&mut target, if part.starts_with('{') { name.as_deref().unwrap_or("") } else { part });
@@ -86,6 +92,11 @@ impl Outgoing {
             target.push('?');
             target.push_str(&pairs);
         }
-        Self { method: endpoint.method.clone(), target, header, body: body.map(|json| json.to_bytes()) }
+        let body = match body {
+            Content::None => None,
+            Content::Json(json) => Some(json.to_bytes()),
+            Content::Message(bytes) => Some(bytes.into()),
+        };
+        Self { method: endpoint.method.clone(), target, headers, body }
     }
 }

@@ -21,10 +21,33 @@ macro_rules! closed {
 }
 
 closed! {
-    "BuildKit is not judged yet; set DOCKER_BUILDKIT=0 for the classic builder" => [
-        "POST" "/session" "build.session",
-        "POST" "/grpc" "build.grpc",
+    "only builds by way of the session's own connection can be judged, and those end with it" => [
         "POST" "/build/cancel" "build.cancel",
+    ];
+    "a session comes over POST /session" => ["gRPC" "/moby.buildkit.v1.Control/Session" "build.session.grpc"];
+    "containers run with the Engine API; a build's own would escape its limits" => [
+        "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/NewContainer" "build.container.new",
+        "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/ReleaseContainer" "build.container.release",
+        "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/ExecProcess" "build.container.exec",
+        "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/ReadFileContainer" "build.container.read_file",
+        "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/ReadDirContainer" "build.container.read_dir",
+        "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/StatFileContainer" "build.container.stat_file",
+    ];
+    "builds do without a client's traces" => [
+        "gRPC" "/opentelemetry.proto.collector.trace.v1.TraceService/Export" "build.trace",
+    ];
+    "the store of blobs is everybody's; one's own are read by their digest" => [
+        "gRPC" "/containerd.services.content.v1.Content/List" "build.content.list",
+        "gRPC" "/containerd.services.content.v1.Content/Status" "build.content.status",
+        "gRPC" "/containerd.services.content.v1.Content/ListStatuses" "build.content.statuses",
+        "gRPC" "/containerd.services.content.v1.Content/Write" "build.content.write",
+        "gRPC" "/containerd.services.content.v1.Content/Update" "build.content.update",
+        "gRPC" "/containerd.services.content.v1.Content/Delete" "build.content.delete",
+        "gRPC" "/containerd.services.content.v1.Content/Abort" "build.content.abort",
+    ];
+    "no engine has it; ask `GET /_ping`" => [
+        "gRPC" "/grpc.health.v1.Health/Check" "build.health.check",
+        "gRPC" "/grpc.health.v1.Health/Watch" "build.health.watch",
     ];
     "WebSocket attach is not modelled; attach with `Upgrade: tcp`" => [
         "GET" "/containers/{id}/attach/ws" "container.attach.ws",

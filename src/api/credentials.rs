@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
+use crate::api::buildkit::session::SessionHeaders;
 use crate::api::create::Credentials;
 use crate::api::json::Json;
 use crate::api::object::{At, Value};
@@ -21,6 +22,8 @@ pub struct RegistryHeaders {
     pub auth: Option<String>,
     /// `X-Registry-Config`
     pub config: Option<String>,
+    /// `X-Docker-Expose-Session-…`, as of a build's session
+    pub session: SessionHeaders,
 }
 
 /// What an operation reads of the headers
@@ -31,8 +34,8 @@ pub trait Headers: Sized {
     /// What is wrong with the header; never its value.
     fn read(headers: &RegistryHeaders) -> Result<Self, String>;
 
-    /// The header to send
-    fn write(&self) -> Option<(&'static str, String)>;
+    /// The headers to send
+    fn write(&self) -> Vec<(&'static str, String)>;
 }
 
 impl Headers for () {
@@ -40,8 +43,8 @@ impl Headers for () {
         Ok(())
     }
 
-    fn write(&self) -> Option<(&'static str, String)> {
-        None
+    fn write(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
     }
 }
 
@@ -58,9 +61,9 @@ impl Headers for Auth {
     }
 
     // Always there: engines up to 28.2 look for credentials in the body of a push that has no header, and fail on none.
-    fn write(&self) -> Option<(&'static str, String)> {
+    fn write(&self) -> Vec<(&'static str, String)> {
         let credentials = self.0.clone().unwrap_or_default();
-        Some((AUTH, CODEC.encode(Plain(credentials).write().to_bytes())))
+        vec![(AUTH, CODEC.encode(Plain(credentials).write().to_bytes()))]
     }
 }
 
@@ -80,9 +83,9 @@ impl Headers for AuthConfig {
         Value::read(json, &At::Body).map(Self).map_err(|_| malformed(CONFIG))
     }
 
-    fn write(&self) -> Option<(&'static str, String)> {
+    fn write(&self) -> Vec<(&'static str, String)> {
         let registries = &self.0;
-        registries.as_ref().map(|_| (CONFIG, CODEC.encode(registries.write().to_bytes())))
+        registries.iter().map(|_| (CONFIG, CODEC.encode(registries.write().to_bytes()))).collect()
     }
 }
 
@@ -121,15 +124,15 @@ mod tests {
     #[test]
     fn credentials_are_encoded_anew_and_garbage_is_refused_without_its_value() {
         let auth = Some(CODEC.encode(r#"{"Username":"u","Password":"secret"}"#));
-        let read = Auth::read(&RegistryHeaders { auth, config: None }).unwrap();
-        let (_, written) = read.write().unwrap();
+        let read = Auth::read(&RegistryHeaders { auth, ..RegistryHeaders::default() }).unwrap();
+        let (_, written) = read.write().remove(0);
         assert_eq!(CODEC.decode(written).unwrap(), br#"{"username":"u","password":"secret"}"#);
 
         let auth = Some(CODEC.encode(r#"{"registrytoken":null}"#));
-        assert_eq!(Auth::read(&RegistryHeaders { auth, config: None }), Ok(Auth(None)));
+        assert_eq!(Auth::read(&RegistryHeaders { auth, ..RegistryHeaders::default() }), Ok(Auth(None)));
 
         let auth = Some(CODEC.encode(r#"{"username":"u","username":"secret"}"#));
-        let error = Auth::read(&RegistryHeaders { auth, config: None }).unwrap_err();
+        let error = Auth::read(&RegistryHeaders { auth, ..RegistryHeaders::default() }).unwrap_err();
         assert!(!error.contains("secret"), "{error}");
     }
 }

@@ -79,8 +79,10 @@ pub struct Field {
     pub path: String,
     /// Minor of the API version that brought it; 24 for all older ones
     pub since: u8,
-    /// A value that says something
+    /// A value that says something, of a field in JSON
     pub sample: Json,
+    /// A message in which the field says something, of a field in protobuf
+    pub message: Vec<u8>,
 }
 
 /// An object with a closed set of fields, made by [`object!`](crate::object)

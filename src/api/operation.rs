@@ -7,6 +7,15 @@
 use hyper::Method;
 
 use crate::api::bind::HostPath;
+use crate::api::buildkit::bridge::{
+    Evaluate, ReadDir, ReadFile, ResolveImageConfig, ResolveSourceMeta, Return, Solve as BridgeSolve, StatFile, Warn,
+};
+use crate::api::buildkit::content::{Info as BlobInfo, Read as BlobRead};
+use crate::api::buildkit::control::{
+    BuildHistoryRequest, DiskUsage as DiskUsageRequest, ListWorkers, Prune, Solve, Status, UpdateBuildHistory,
+};
+use crate::api::buildkit::session::Session;
+use crate::api::buildkit::{BuildId, Empty};
 use crate::api::create::{Config, Create, CreateExec, CreateVolume, Credentials, StartExec, Update};
 use crate::api::credentials::{Auth, AuthConfig};
 use crate::api::endpoint::{Connect, CreateNetwork, Disconnect};
@@ -14,7 +23,9 @@ use crate::api::image_ref::ImageRef;
 use crate::api::names::{ContainerRef, ExecId, NetworkRef, VolumeName};
 use crate::api::object::Field;
 use crate::api::parameters as q;
-use crate::api::request::{BodyKind, JsonBody, Misread, OptionalBody, Parts, Request, Stream, Subject, Written};
+use crate::api::request::{
+    BodyKind, JsonBody, Misread, OptionalBody, Parts, Protobuf, Request, Stream, Subject, Written,
+};
 
 /// How the engine answers an operation
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,11 +60,15 @@ pub struct Endpoint {
 }
 
 macro_rules! operations {
-    ($($variant:ident $name:literal $method:ident $path:literal $answer:ident $type:ty;)*) => {
+    (
+        http { $($variant:ident $name:literal $method:ident $path:literal $answer:ident $type:ty;)* }
+        grpc { $($called:ident $call:literal $procedure:literal $reply:ident $message:ty;)* }
+    ) => {
         /// An operation with all it asks for, as typed data
         #[derive(Debug, Clone, PartialEq)]
         pub enum Operation {
             $(#[doc = concat!("`", $name, "`: `", stringify!($method), " ", $path, "`")] $variant($type),)*
+            $(#[doc = concat!("`", $call, "`: gRPC `", $procedure, "`")] $called($message),)*
         }
 
         /// Every operation that may be forwarded, in the order they are matched
@@ -68,25 +83,46 @@ macro_rules! operations {
             read: |parts| <$type>::read(parts).map(Operation::$variant),
         },)*];
 
-        /// The lines of the table, as numbers
+        /// Every gRPC method of BuildKit that may be forwarded
+        pub static METHODS: &[Endpoint] = &[$(Endpoint {
+            name: $call,
+            method: Method::POST,
+            path: $procedure,
+            answer: Answer::$reply,
+            body: <$message>::body_kind(),
+            parameters: <$message>::PARAMETERS,
+            fields: <$message>::fields,
+            read: |parts| <$message>::read(parts).map(Operation::$called),
+        },)*];
+
+        /// The lines of the tables, as numbers
         enum Line { $($variant,)* }
+        enum Procedure { $($called,)* }
 
         impl Operation {
             /// The operation's line in the table
-            #[expect(clippy::indexing_slicing, reason = "`Line` and `ENDPOINTS` come from the same lines")]
+            #[expect(clippy::indexing_slicing, reason = "the numbers and the tables come from the same lines")]
             pub fn endpoint(&self) -> &'static Endpoint {
-                let line = match self { $(Self::$variant(_) => Line::$variant,)* };
-                &ENDPOINTS[line as usize]
+                match self {
+                    $(Self::$variant(_) => &ENDPOINTS[Line::$variant as usize],)*
+                    $(Self::$called(_) => &METHODS[Procedure::$called as usize],)*
+                }
             }
 
             /// Puts the full id of the object in the place of the name in the path
             pub fn pin_subject(&mut self, id: &str) {
-                match self { $(Self::$variant(request) => Subject::pin(&mut request.subject, id),)* }
+                match self {
+                    $(Self::$variant(request) => Subject::pin(&mut request.subject, id),)*
+                    $(Self::$called(request) => Subject::pin(&mut request.subject, id),)*
+                }
             }
 
             /// What the engine is to get
             pub fn write(&self) -> Written {
-                match self { $(Self::$variant(request) => request.write(),)* }
+                match self {
+                    $(Self::$variant(request) => request.write(),)*
+                    $(Self::$called(request) => request.write(),)*
+                }
             }
         }
     };
@@ -124,19 +160,21 @@ impl Operation {
         )
     }
 
-    /// Whether the engine may be asked to leave HTTP for a raw stream
+    /// The protocol that the engine may be asked to leave HTTP for
     ///
     /// A detached exec is answered in plain HTTP even when asked to upgrade (20.10 to 28.5).
-    pub fn upgrades(&self) -> bool {
+    pub fn upgrades(&self) -> Option<&'static str> {
         match self {
-            Self::ContainerAttach(_) => true,
-            Self::ExecStart(request) => !request.body.0.detach,
-            _ => false,
+            Self::ContainerAttach(_) => Some("tcp"),
+            Self::ExecStart(request) => (!request.body.0.detach).then_some("tcp"),
+            Self::BuildGrpc(_) | Self::BuildSession(_) => Some("h2c"),
+            _ => None,
         }
     }
 }
 
 operations! {
+    http {
     Ping "system.ping" GET "/_ping" Whole Request<()>;
     PingHead "system.ping" HEAD "/_ping" Whole Request<()>;
     Version "system.version" GET "/version" Whole Request<()>;
@@ -207,4 +245,33 @@ operations! {
     NetworkDisconnect "network.disconnect" POST "/networks/{id}/disconnect" Whole Request<NetworkRef, (), JsonBody<Disconnect>>;
     NetworkInspect "network.inspect" GET "/networks/{id}" Whole Request<NetworkRef, q::InspectNetwork>;
     NetworkRemove "network.remove" DELETE "/networks/{id}" Whole Request<NetworkRef>;
+
+    BuildGrpc "build.grpc" POST "/grpc" Hijack Request<()>;
+    BuildSession "build.session" POST "/session" Hijack Request<(), (), (), Session>;
+    }
+    grpc {
+    BuildSolve "build.solve" "/moby.buildkit.v1.Control/Solve" Stream Request<(), (), Protobuf<Solve>>;
+    BuildStatus "build.status" "/moby.buildkit.v1.Control/Status" Stream Request<(), (), Protobuf<Status>>;
+    BuildWorkers "build.workers" "/moby.buildkit.v1.Control/ListWorkers" Whole Request<(), (), Protobuf<ListWorkers>>;
+    BuildInfo "build.info" "/moby.buildkit.v1.Control/Info" Whole Request<(), (), Protobuf<Empty>>;
+    BuildDiskUsage "build.df" "/moby.buildkit.v1.Control/DiskUsage" Stream Request<(), (), Protobuf<DiskUsageRequest>>;
+    BuildCachePrune "build.cache.prune" "/moby.buildkit.v1.Control/Prune" Stream Request<(), (), Protobuf<Prune>>;
+    BuildHistory "build.history.list" "/moby.buildkit.v1.Control/ListenBuildHistory" Stream Request<(), (), Protobuf<BuildHistoryRequest>>;
+    BuildHistoryUpdate "build.history.update" "/moby.buildkit.v1.Control/UpdateBuildHistory" Whole Request<(), (), Protobuf<UpdateBuildHistory>>;
+
+    BridgeSolve "build.frontend.solve" "/moby.buildkit.v1.frontend.LLBBridge/Solve" Stream Request<BuildId, (), Protobuf<BridgeSolve>>;
+    BridgePing "build.frontend.ping" "/moby.buildkit.v1.frontend.LLBBridge/Ping" Stream Request<BuildId, (), Protobuf<Empty>>;
+    BridgeReturn "build.frontend.return" "/moby.buildkit.v1.frontend.LLBBridge/Return" Stream Request<BuildId, (), Protobuf<Return>>;
+    BridgeInputs "build.frontend.inputs" "/moby.buildkit.v1.frontend.LLBBridge/Inputs" Stream Request<BuildId, (), Protobuf<Empty>>;
+    BridgeEvaluate "build.frontend.evaluate" "/moby.buildkit.v1.frontend.LLBBridge/Evaluate" Stream Request<BuildId, (), Protobuf<Evaluate>>;
+    BridgeReadFile "build.frontend.read_file" "/moby.buildkit.v1.frontend.LLBBridge/ReadFile" Stream Request<BuildId, (), Protobuf<ReadFile>>;
+    BridgeReadDir "build.frontend.read_dir" "/moby.buildkit.v1.frontend.LLBBridge/ReadDir" Stream Request<BuildId, (), Protobuf<ReadDir>>;
+    BridgeStatFile "build.frontend.stat_file" "/moby.buildkit.v1.frontend.LLBBridge/StatFile" Stream Request<BuildId, (), Protobuf<StatFile>>;
+    BridgeResolveImage "build.frontend.resolve_image" "/moby.buildkit.v1.frontend.LLBBridge/ResolveImageConfig" Stream Request<BuildId, (), Protobuf<ResolveImageConfig>>;
+    BridgeResolveSource "build.frontend.resolve_source" "/moby.buildkit.v1.frontend.LLBBridge/ResolveSourceMeta" Stream Request<BuildId, (), Protobuf<ResolveSourceMeta>>;
+    BridgeWarn "build.frontend.warn" "/moby.buildkit.v1.frontend.LLBBridge/Warn" Whole Request<BuildId, (), Protobuf<Warn>>;
+
+    ContentInfo "build.content.info" "/containerd.services.content.v1.Content/Info" Whole Request<(), (), Protobuf<BlobInfo>>;
+    ContentRead "build.content.read" "/containerd.services.content.v1.Content/Read" Stream Request<(), (), Protobuf<BlobRead>>;
+    }
 }

@@ -1,9 +1,11 @@
 //! The shape all operations share: a subject named in the path, query parameters, a body, registry headers.
 
+use bytes::Bytes;
 use thiserror::Error;
 
 use crate::api::credentials::{Headers, RegistryHeaders};
 use crate::api::json::Json;
+use crate::api::message::{Message, read_message, write_message};
 use crate::api::names::{BadName, Name};
 use crate::api::object::{Field, Malformed, Object, read_body, write_object};
 use crate::api::query::{BadQuery, Pairs, Parameters};
@@ -24,6 +26,9 @@ pub enum Misread {
     /// The body is no JSON document
     #[error("body is not one JSON document: {0}")]
     Json(String),
+    /// No message where the operation has one
+    #[error("the call has no message")]
+    NoMessage,
     /// A body where the operation has none
     #[error("the operation takes no body")]
     NoBody,
@@ -39,10 +44,32 @@ pub struct Parts {
     pub name: Option<String>,
     /// Query parameters in order
     pub query: Pairs,
-    /// The JSON body, if there was one
-    pub body: Option<Json>,
+    /// The body, if there was one
+    pub body: Content,
     /// Registry credentials
     pub headers: RegistryHeaders,
+}
+
+/// A body, decoded as far as its kind says
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Content {
+    /// None, or a stream
+    #[default]
+    None,
+    /// JSON
+    Json(Json),
+    /// A protobuf message
+    Message(Bytes),
+}
+
+impl Content {
+    /// The JSON, where it is that
+    pub fn json(&self) -> Option<&Json> {
+        match self {
+            Self::Json(json) => Some(json),
+            Self::None | Self::Message(_) => None,
+        }
+    }
 }
 
 /// What is sent for one operation, apart from method and version
@@ -52,10 +79,10 @@ pub struct Written {
     pub name: Option<String>,
     /// Query parameters
     pub query: Vec<(&'static str, String)>,
-    /// JSON body; `None` is no body or a stream
-    pub body: Option<Json>,
-    /// The registry header
-    pub header: Option<(&'static str, String)>,
+    /// Body
+    pub body: Content,
+    /// Headers that have a meaning
+    pub headers: Vec<(&'static str, String)>,
 }
 
 /// How a request's body is taken
@@ -65,6 +92,8 @@ pub enum BodyKind {
     Json,
     /// Passed on as it comes
     Stream,
+    /// Read whole, as one protobuf message
+    Message,
 }
 
 /// One operation's data: subject, query, body, headers
@@ -88,7 +117,7 @@ impl<S: Subject, Q: Parameters, B: Body, H: Headers> Request<S, Q, B, H> {
     pub fn read(parts: Parts) -> Result<Self, Misread> {
         let Parts { name, query: mut pairs, body, headers } = parts;
         let query = Q::take(&mut pairs)?;
-        pairs.0.retain(|(key, value)| !repeats_body::<B>(key, body.as_ref()) && !is_own_option(key, value));
+        pairs.0.retain(|(key, value)| !repeats_body::<B>(key, &body) && !is_own_option(key, value));
         pairs.close()?;
         Ok(Self {
             subject: S::read(name.as_deref().unwrap_or(""))?,
@@ -103,7 +132,7 @@ impl<S: Subject, Q: Parameters, B: Body, H: Headers> Request<S, Q, B, H> {
         let Self { subject, query, body, headers } = self;
         let mut pairs = Vec::new();
         query.append(&mut pairs);
-        Written { name: subject.write(), query: pairs, body: body.write(), header: headers.write() }
+        Written { name: subject.write(), query: pairs, body: body.write(), headers: headers.write() }
     }
 
     /// Names of the query parameters
@@ -126,8 +155,8 @@ impl<S: Subject, Q: Parameters, B: Body, H: Headers> Request<S, Q, B, H> {
 ///
 /// dockerode (5.0 and older) sends all its options twice: in the body, and in the query. Handlers of the engine read
 /// fields of the body from nowhere else, so the copy is understood and dropped.
-fn repeats_body<B: Body>(key: &str, body: Option<&Json>) -> bool {
-    let Some(Json::Object(members)) = body else { return false };
+fn repeats_body<B: Body>(key: &str, body: &Content) -> bool {
+    let Content::Json(Json::Object(members)) = body else { return false };
     let mut fields = Vec::new();
     B::describe(&mut fields);
     members.iter().any(|(member, _)| member == key)
@@ -150,8 +179,12 @@ fn is_own_member(key: &str, value: &Json) -> bool {
 }
 
 /// The same in a body: parameters of the query said again, and options of the client's own
-fn drop_repeated<T: Object>(body: Option<Json>, parameters: &[(&str, u8)]) -> Option<Json> {
-    let Some(Json::Object(mut members)) = body else { return body };
+fn drop_repeated<T: Object>(body: Content, parameters: &[(&str, u8)]) -> Option<Json> {
+    let mut members = match body {
+        Content::Json(Json::Object(members)) => members,
+        Content::Json(other) => return Some(other),
+        Content::None | Content::Message(_) => return None,
+    };
     members.retain(|(key, value)| {
         let field = T::FIELDS.iter().copied().flatten().any(|field| field.eq_ignore_ascii_case(key));
         let parameter = parameters.iter().any(|(name, _)| name == key);
@@ -208,10 +241,10 @@ pub trait Body: Sized {
     ///
     /// # Errors
     /// When it is not understood.
-    fn read(body: Option<Json>, parameters: &[(&str, u8)]) -> Result<Self, Misread>;
+    fn read(body: Content, parameters: &[(&str, u8)]) -> Result<Self, Misread>;
 
-    /// The JSON to send
-    fn write(&self) -> Option<Json>;
+    /// What to send
+    fn write(&self) -> Content;
 
     /// Appends every field
     fn describe(_fields: &mut Vec<Field>) {}
@@ -221,20 +254,20 @@ pub trait Body: Sized {
 impl Body for () {
     const KIND: BodyKind = BodyKind::Json;
 
-    fn read(body: Option<Json>, parameters: &[(&str, u8)]) -> Result<Self, Misread> {
+    fn read(body: Content, parameters: &[(&str, u8)]) -> Result<Self, Misread> {
         let repeats = |(key, value): &(String, Json)| {
             value.is_zero() || is_own_member(key, value) || parameters.iter().any(|(name, _)| name == key)
         };
         match body {
-            None => Ok(()),
-            Some(Json::Object(members)) if members.iter().all(repeats) => Ok(()),
-            Some(json) if json.is_zero() => Ok(()),
-            Some(_) => Err(Misread::NoBody),
+            Content::None => Ok(()),
+            Content::Json(Json::Object(members)) if members.iter().all(repeats) => Ok(()),
+            Content::Json(json) if json.is_zero() => Ok(()),
+            Content::Json(_) | Content::Message(_) => Err(Misread::NoBody),
         }
     }
 
-    fn write(&self) -> Option<Json> {
-        None
+    fn write(&self) -> Content {
+        Content::None
     }
 }
 
@@ -245,12 +278,12 @@ pub struct JsonBody<T>(pub T);
 impl<T: Object> Body for JsonBody<T> {
     const KIND: BodyKind = BodyKind::Json;
 
-    fn read(body: Option<Json>, parameters: &[(&str, u8)]) -> Result<Self, Misread> {
+    fn read(body: Content, parameters: &[(&str, u8)]) -> Result<Self, Misread> {
         Ok(Self(read_body(drop_repeated::<T>(body, parameters))?))
     }
 
-    fn write(&self) -> Option<Json> {
-        Some(write_object(&self.0))
+    fn write(&self) -> Content {
+        Content::Json(write_object(&self.0))
     }
 
     fn describe(fields: &mut Vec<Field>) {
@@ -265,15 +298,15 @@ pub struct OptionalBody<T>(pub Option<T>);
 impl<T: Object> Body for OptionalBody<T> {
     const KIND: BodyKind = BodyKind::Json;
 
-    fn read(body: Option<Json>, parameters: &[(&str, u8)]) -> Result<Self, Misread> {
+    fn read(body: Content, parameters: &[(&str, u8)]) -> Result<Self, Misread> {
         match drop_repeated::<T>(body, parameters) {
             None | Some(Json::Null) => Ok(Self(None)),
             some => Ok(Self(Some(read_body(some)?))),
         }
     }
 
-    fn write(&self) -> Option<Json> {
-        self.0.as_ref().map(write_object)
+    fn write(&self) -> Content {
+        self.0.as_ref().map_or(Content::None, |body| Content::Json(write_object(body)))
     }
 
     fn describe(fields: &mut Vec<Field>) {
@@ -288,12 +321,35 @@ pub struct Stream;
 impl Body for Stream {
     const KIND: BodyKind = BodyKind::Stream;
 
-    fn read(_: Option<Json>, _: &[(&str, u8)]) -> Result<Self, Misread> {
+    fn read(_: Content, _: &[(&str, u8)]) -> Result<Self, Misread> {
         Ok(Self)
     }
 
-    fn write(&self) -> Option<Json> {
-        None
+    fn write(&self) -> Content {
+        Content::None
+    }
+}
+
+/// One protobuf message, of a gRPC method
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Protobuf<T>(pub T);
+
+impl<T: Message> Body for Protobuf<T> {
+    const KIND: BodyKind = BodyKind::Message;
+
+    fn read(body: Content, _: &[(&str, u8)]) -> Result<Self, Misread> {
+        match body {
+            Content::Message(bytes) => Ok(Self(read_message(bytes)?)),
+            Content::None | Content::Json(_) => Err(Misread::NoMessage),
+        }
+    }
+
+    fn write(&self) -> Content {
+        Content::Message(write_message(&self.0).into())
+    }
+
+    fn describe(fields: &mut Vec<Field>) {
+        T::describe("", &|message| message, fields);
     }
 }
 

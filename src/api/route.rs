@@ -3,6 +3,7 @@
 use hyper::Method;
 use thiserror::Error;
 
+use crate::api::buildkit::GRPC;
 use crate::api::closed::{CLOSED, Closed};
 use crate::api::operation::{ENDPOINTS, Endpoint};
 use crate::api::target::Target;
@@ -44,7 +45,9 @@ pub fn route(method: &Method, target: &Target) -> Result<Route, NoRoute> {
         return Ok(Route { endpoint, name: matches(endpoint.path, &segments).flatten() });
     }
     let closed = CLOSED.iter().find(|closed| {
-        (closed.method == "*" || closed.method == method.as_str()) && matches(closed.path, &segments).is_some()
+        closed.method != GRPC
+            && (closed.method == "*" || closed.method == method.as_str())
+            && matches(closed.path, &segments).is_some()
     });
     Err(match closed {
         Some(closed) => NoRoute::Closed(closed),
@@ -110,7 +113,8 @@ mod tests {
             ("GET", "/containers/parent/alias/json", "unknown"),
             ("HEAD", "/info", "unknown"),
             ("get", "/info", "unknown"),
-            ("POST", "/grpc", "closed build.grpc"),
+            ("POST", "/grpc", "build.grpc"),
+            ("POST", "/moby.buildkit.v1.Control/Solve", "unknown"),
             ("POST", "/v1.41/libpod/containers/create", "closed libpod"),
             ("GET", "/debug/pprof/heap", "closed debug.profile_by_name"),
             ("DELETE", "/containers/a/checkpoints/b", "closed checkpoint.delete"),

@@ -299,5 +299,5 @@ impl Value for ConsoleSize {
 
 /// Lists a field that has nothing below it
 fn leaf(path: &str, since: u8, sample: Json, fields: &mut Vec<Field>) {
-    fields.push(Field { path: path.to_owned(), since, sample });
+    fields.push(Field { path: path.to_owned(), since, sample, message: Vec::new() });
 }

@@ -15,7 +15,8 @@ use crate::audit::record::Outcome;
 use crate::engine::EngineError;
 use crate::exchange::images::{Hold, Images, List};
 use crate::exchange::show::Shower;
-use crate::exchange::{Exchange, edit, lower};
+use crate::exchange::{Exchange, edit, grpc, lower};
+use crate::policy::judge::may;
 use crate::shown::strip::stripped;
 use crate::stream::{Download, End, one_way, open, tunnel};
 
@@ -31,13 +32,13 @@ impl Exchange {
         let idle = self.gate.limits.idle;
         let status = response.status();
         if status == StatusCode::SWITCHING_PROTOCOLS {
-            if !operation.upgrades() {
+            let Some(protocol) = operation.upgrades() else {
                 return Err(EngineError::Broken("it left HTTP where it may not".to_owned()).into());
-            }
+            };
             let engine = hyper::upgrade::on(&mut response);
             let (parts, _) = response.into_parts();
             let mut ours = Response::new(answer::empty());
-            *ours.headers_mut() = lower::headers(parts.headers);
+            *ours.headers_mut() = lower::headers(parts.headers, may(&self.policy, "build.solve"));
             let Some(client) = client else {
                 let engine = open(engine).await.map_err(|error| EngineError::Broken(error.to_string()))?;
                 *ours.body_mut() = one_way(engine, self.ending(ours.status())?);
@@ -45,13 +46,20 @@ impl Exchange {
             };
             *ours.status_mut() = status;
             ours.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-            ours.headers_mut().insert(UPGRADE, HeaderValue::from_static("tcp"));
+            ours.headers_mut().insert(UPGRADE, HeaderValue::from_static(protocol));
             let end = self.ending(status)?;
-            self.gate.tunnels.spawn(tunnel(client, engine, end, idle));
+            let tunnels = &self.gate.tunnels;
+            match operation {
+                Operation::BuildGrpc(_) => {
+                    let (gate, who) = (Arc::clone(&self.gate), Arc::clone(&self.who));
+                    tunnels.spawn(grpc::serve(gate, who, client, engine, end))
+                }
+                _ => tunnels.spawn(tunnel(client, engine, end, idle)),
+            };
             return Ok(ours);
         }
         let (mut parts, body) = response.into_parts();
-        parts.headers = lower::headers(parts.headers);
+        parts.headers = lower::headers(parts.headers, may(&self.policy, "build.solve"));
         if let Some(edit) = edit::of(operation, &self.policy).filter(|_| status == StatusCode::OK) {
             let body = Limited::new(body, self.gate.limits.body_bytes).collect().await;
             let body = body.map_err(|error| EngineError::Broken(error.to_string()))?.to_bytes();

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use hyper::body::Body as _;
+use hyper::body::Body;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use crate::answer::Refused;
 use crate::config::Limits;
-use crate::stream::Upload;
 
 /// Room for the large bodies of all listeners, in KiB
 #[derive(Debug, Clone)]
@@ -36,7 +35,7 @@ impl Room {
 ///
 /// # Errors
 /// When it is too long, too slow or broken, or when there is no room for it.
-pub async fn read(mut body: Upload, limits: &Limits, room: &Room) -> Result<Whole, Refused> {
+pub async fn read(mut body: impl Body<Data = Bytes> + Unpin, limits: &Limits, room: &Room) -> Result<Whole, Refused> {
     let limit = limits.body_bytes;
     if body.size_hint().lower() > limit as u64 {
         return Err(Refused::TooLarge { limit });

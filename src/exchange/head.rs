@@ -8,6 +8,7 @@ use hyper::http::request::Parts;
 use hyper::{Request, Version};
 
 use crate::answer::Refused;
+use crate::api::buildkit::session::{HEALTH_TIMEOUT, METHOD, NAME, SHARED_KEY, SessionHeaders, UUID};
 use crate::api::call::Call;
 use crate::api::credentials::RegistryHeaders;
 
@@ -28,8 +29,8 @@ pub fn read(parts: &Parts, target_bytes: usize) -> Result<Call, Refused> {
             return Err(Refused::Header("a header that may stand once stands several times"));
         }
     }
-    let headers_of_registry = RegistryHeaders { auth: text(headers, AUTH)?, config: text(headers, CONFIG)? };
-    let call = Call::read(method, uri.path(), uri.query(), headers_of_registry)?;
+    let (auth, config, session) = (text(headers, AUTH)?, text(headers, CONFIG)?, session(headers)?);
+    let call = Call::read(method, uri.path(), uri.query(), RegistryHeaders { auth, config, session })?;
     // The engine merges a form body into the query and lets it win (20.10 to 28.5). Other types have no meaning here, also
     // when bollard sends two: the engine gets ours.
     let form = |value: &HeaderValue| {
@@ -51,6 +52,25 @@ pub fn read(parts: &Parts, target_bytes: usize) -> Result<Call, Refused> {
     Ok(call)
 }
 
+/// The headers of a build's session, each of which stands once but for the methods
+fn session(headers: &HeaderMap) -> Result<SessionHeaders, Refused> {
+    let only = |name: &str| {
+        let mut values = headers.get_all(name).iter();
+        let (value, again) = (values.next(), values.next());
+        if again.is_some() {
+            return Err(Refused::Header("a header of the session stands several times"));
+        }
+        value.map(plain).transpose()
+    };
+    Ok(SessionHeaders {
+        uuid: only(UUID)?,
+        name: only(NAME)?,
+        shared_key: only(SHARED_KEY)?,
+        methods: headers.get_all(METHOD).iter().map(plain).collect::<Result<_, _>>()?,
+        health_timeout: only(HEALTH_TIMEOUT)?,
+    })
+}
+
 /// Whether the client is ready to leave HTTP; the engine too looks at the header's presence only
 ///
 /// HTTP/1.0 knows no 101: such a client gets the output as a body.
@@ -59,8 +79,11 @@ pub fn wants_upgrade<T>(request: &Request<T>) -> bool {
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Result<Option<String>, Refused> {
-    let read = |value: &HeaderValue| value.to_str().map(str::to_owned);
-    headers.get(name).map(read).transpose().map_err(|_| Refused::Header("a header's value is not plain text"))
+    headers.get(name).map(plain).transpose()
+}
+
+fn plain(value: &HeaderValue) -> Result<String, Refused> {
+    value.to_str().map(str::to_owned).map_err(|_| Refused::Header("a header's value is not plain text"))
 }
 
 const AUTH: HeaderName = HeaderName::from_static("x-registry-auth");

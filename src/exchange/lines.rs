@@ -18,6 +18,21 @@ use crate::stream::End;
 impl Exchange {
     /// Answers a refusal and records it; a refusal that cannot be recorded is still one
     pub(super) fn refuse(&mut self, refused: &Refused) -> Response<Body> {
+        let (status, message) = self.note(refused);
+        let response = answer::error(status, &message);
+        // The rest of a body that was not read is no next request, nor is what follows a head with two readings.
+        match refused {
+            Refused::Header(_)
+            | Refused::TooLarge { .. }
+            | Refused::NoRoom
+            | Refused::TooSlow(_)
+            | Refused::BodyBroken => answer::and_close(response),
+            _ => response,
+        }
+    }
+
+    /// Records a refusal and returns its status and its message
+    pub(super) fn note(&mut self, refused: &Refused) -> (StatusCode, String) {
         self.on_record = true;
         let status = refused.status();
         let message = refused.message(&self.id);
@@ -42,16 +57,7 @@ impl Exchange {
             }
         }
         tracing::info!(id = self.id, operation = self.operation, status = status.as_u16(), reason = message, "refused");
-        let response = answer::error(status, &message);
-        // The rest of a body that was not read is no next request, nor is what follows a head with two readings.
-        match refused {
-            Refused::Header(_)
-            | Refused::TooLarge { .. }
-            | Refused::NoRoom
-            | Refused::TooSlow(_)
-            | Refused::BodyBroken => answer::and_close(response),
-            _ => response,
-        }
+        (status, message)
     }
 
     pub(super) fn opened<'a>(

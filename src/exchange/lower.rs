@@ -9,7 +9,9 @@ use crate::api::version::ApiVersion;
 use crate::engine::API_VERSION;
 
 /// The engine's headers without those that are about its own connection
-pub fn headers(mut headers: HeaderMap) -> HeaderMap {
+///
+/// Clients without BuildKit, as `builds` says, then choose the classic builder by themselves.
+pub fn headers(mut headers: HeaderMap, builds: bool) -> HeaderMap {
     const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
     for name in [CONNECTION, KEEP_ALIVE, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {
         headers.remove(name);
@@ -18,8 +20,7 @@ pub fn headers(mut headers: HeaderMap) -> HeaderMap {
     if let Some(value) = newest.and_then(|newest| HeaderValue::try_from(newest.to_string()).ok()) {
         headers.insert(API_VERSION, value);
     }
-    // BuildKit is closed: clients without buildx then choose the classic builder.
-    if headers.contains_key(BUILDER_VERSION) {
+    if !builds && headers.contains_key(BUILDER_VERSION) {
         headers.insert(BUILDER_VERSION, HeaderValue::from_static("1"));
     }
     headers

@@ -106,7 +106,7 @@ mod tests {
         let policy = compile("x", policy).unwrap_or_else(|report| panic!("{report}"));
         let (operation, verdict) = judge(&policy, operation(body), facts);
         let fields = verdict.changes.iter().map(|c| format!("{} {}>{}", c.field, c.from, c.to)).collect();
-        (verdict.decision, operation.write().body.unwrap().to_string(), fields)
+        (verdict.decision, operation.write().body.json().unwrap().to_string(), fields)
     }
 
     #[test]

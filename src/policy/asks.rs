@@ -143,6 +143,12 @@ fn of(operation: &Operation, asks: &mut Asks) {
         O::BuildPrune(_) | O::VolumeList(_) | O::VolumePrune(_) | O::VolumeInspect(_) | O::VolumeRemove(_) => {}
         O::NetworkList(_) | O::NetworkPrune(_) | O::NetworkDisconnect(_) | O::NetworkInspect(_) => {}
         O::NetworkRemove(_) => {}
+        O::BuildGrpc(_) | O::BuildSession(_) | O::BuildSolve(_) | O::BuildStatus(_) | O::BuildWorkers(_) => {}
+        O::BuildInfo(_) | O::BuildDiskUsage(_) | O::BuildCachePrune(_) | O::BuildHistory(_) => {}
+        O::BuildHistoryUpdate(_) | O::BridgeSolve(_) | O::BridgePing(_) | O::BridgeReturn(_) => {}
+        O::BridgeInputs(_) | O::BridgeEvaluate(_) | O::BridgeReadFile(_) | O::BridgeReadDir(_) => {}
+        O::BridgeStatFile(_) | O::BridgeResolveImage(_) | O::BridgeResolveSource(_) | O::BridgeWarn(_) => {}
+        O::ContentInfo(_) | O::ContentRead(_) => {}
 
         O::Auth(Request { body: JsonBody(Credentials { server_address, .. }), .. }) => {
             let host = server_address.trim_start_matches("https://").trim_start_matches("http://");

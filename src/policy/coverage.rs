@@ -6,9 +6,9 @@
 use crate::api::closed::CLOSED;
 use crate::api::json::Json;
 use crate::api::object::{Field, SAMPLE};
-use crate::api::operation::{ENDPOINTS, Endpoint, Operation};
+use crate::api::operation::{ENDPOINTS, Endpoint, METHODS, Operation};
 use crate::api::query::Pairs;
-use crate::api::request::Parts;
+use crate::api::request::{BodyKind, Content, Parts};
 use crate::policy::Policy;
 use crate::policy::ask::Ask;
 use crate::policy::asks::asks;
@@ -34,7 +34,7 @@ pub struct Row {
 
 /// The table under one policy
 pub fn coverage(policy: &Policy) -> Vec<Row> {
-    let mut rows: Vec<Row> = ENDPOINTS.iter().flat_map(|endpoint| of(policy, endpoint)).collect();
+    let mut rows: Vec<Row> = ENDPOINTS.iter().chain(METHODS).flat_map(|endpoint| of(policy, endpoint)).collect();
     rows.extend(CLOSED.iter().map(|closed| Row {
         operation: closed.name,
         field: String::new(),
@@ -47,7 +47,10 @@ pub fn coverage(policy: &Policy) -> Vec<Row> {
 
 fn of(policy: &Policy, endpoint: &'static Endpoint) -> Vec<Row> {
     let body = base(endpoint, "");
-    let plain = read(endpoint, base_query(endpoint), &body);
+    let plain = match endpoint.body {
+        BodyKind::Message => called(endpoint, Vec::new()),
+        BodyKind::Json | BodyKind::Stream => read(endpoint, base_query(endpoint), &body),
+    };
     let row = |field: String, since: u8, treatment: String, verdict: String| Row {
         operation: endpoint.name,
         field,
@@ -68,9 +71,14 @@ fn of(policy: &Policy, endpoint: &'static Endpoint) -> Vec<Row> {
         rows.push(row(format!("query.{name}"), *since, treatment, verdict));
     }
     for field in (endpoint.fields)() {
-        let body = base(endpoint, &field.path);
-        let without = read(endpoint, base_query(endpoint), &body);
-        let tried = read(endpoint, base_query(endpoint), &put(body, &field.path, sample(field.clone())));
+        let (without, tried) = match endpoint.body {
+            BodyKind::Message => (plain.clone(), called(endpoint, field.message)),
+            BodyKind::Json | BodyKind::Stream => {
+                let body = base(endpoint, &field.path);
+                let without = read(endpoint, base_query(endpoint), &body);
+                (without, read(endpoint, base_query(endpoint), &put(body, &field.path, sample(field.clone()))))
+            }
+        };
         let (treatment, verdict) = treat(policy, without.as_ref(), tried);
         rows.push(row(field.path, field.since, treatment, verdict));
     }
@@ -113,9 +121,14 @@ fn limits(operation: &Operation) -> Vec<Change> {
 }
 
 fn read(endpoint: &Endpoint, query: Vec<(String, String)>, body: &Json) -> Option<Operation> {
-    let body = Some(body.clone()).filter(|body| !body.is_zero());
+    let body = if body.is_zero() { Content::None } else { Content::Json(body.clone()) };
     let parts = Parts { name: Some(SAMPLE.to_owned()), query: Pairs(query), body, ..Parts::default() };
     (endpoint.read)(parts).ok()
+}
+
+fn called(endpoint: &Endpoint, message: Vec<u8>) -> Option<Operation> {
+    let body = Content::Message(message.into());
+    (endpoint.read)(Parts { name: Some(SAMPLE.to_owned()), body, ..Parts::default() }).ok()
 }
 
 /// What an operation cannot do without

@@ -1,7 +1,7 @@
 //! Groups of operations: the words a policy's `allow` and `forbid` are made of, besides single operations.
 
 use crate::api::closed::{CLOSED, Closed};
-use crate::api::operation::ENDPOINTS;
+use crate::api::operation::{ENDPOINTS, METHODS};
 
 /// A named set of operations
 #[derive(Debug)]
@@ -50,7 +50,12 @@ pub static GROUPS: &[Group] = &[
         &[],
     ),
     group("image.save", "`docker save`", &["image.export", "image.export.many"], &[]),
-    group("build", "`docker build`", &["build.build"], &[]),
+    group(
+        "build",
+        "`docker build`, with BuildKit and without; not prune",
+        &["build."],
+        &["build.prune", "build.cache.prune"],
+    ),
     group("network", "networks; not prune", &["network."], &["network.prune"]),
     group("network.read", "lists and inspects of networks", &["network.list", "network.inspect"], &[]),
     group("volume", "volumes; not prune", &["volume."], &["volume.prune"]),
@@ -58,7 +63,7 @@ pub static GROUPS: &[Group] = &[
     group(
         "prune",
         "every prune",
-        &["container.prune", "image.prune", "build.prune", "network.prune", "volume.prune"],
+        &["container.prune", "image.prune", "build.prune", "build.cache.prune", "network.prune", "volume.prune"],
         &[],
     ),
 ];
@@ -113,7 +118,7 @@ pub fn meant(word: &str) -> Vec<&'static str> {
 
 /// Every operation's name, once
 pub fn names() -> Vec<&'static str> {
-    let mut names: Vec<&'static str> = ENDPOINTS.iter().map(|endpoint| endpoint.name).collect();
+    let mut names: Vec<&'static str> = ENDPOINTS.iter().chain(METHODS).map(|endpoint| endpoint.name).collect();
     names.dedup();
     names
 }

@@ -349,6 +349,11 @@ fn path_ask(PathFact { field, source, finding }: &PathFact) -> Ask {
     Ask { what, field: field.clone() }
 }
 
+/// Whether a policy allows an operation at all; what it asks for is another question
+pub fn may(policy: &Policy, name: &str) -> bool {
+    policy.mode != Mode::Enforce || operation_granted(policy, name, &[]).is_ok()
+}
+
 fn operation_granted(policy: &Policy, name: &str, named: &[(Fact, String)]) -> Result<Line, Refusal> {
     let hit = |pattern: &OperationPattern| pattern.0 == name;
     let way_out = format!("add it to `allow`; policy `{}` allows what it names only", policy.name);

@@ -129,6 +129,13 @@ fn of(operation: &Operation, found: &mut References) {
         O::ImageList(_) | O::ImageSearch(_) | O::ImageHistory(_) | O::ImageInspect(_) | O::ImageLoad(_) => {}
         O::ImagePull(_) | O::ImageImport(_) | O::ImagePrune(_) | O::ImagePush(_) | O::DistributionInspect(_) => {}
         O::BuildPrune(_) | O::VolumeList(_) | O::VolumePrune(_) => {}
+        // Builds and sessions are their owner's by their names; images of a build are made, or fetched.
+        O::BuildGrpc(_) | O::BuildSession(_) | O::BuildSolve(_) | O::BuildStatus(_) | O::BuildWorkers(_) => {}
+        O::BuildInfo(_) | O::BuildDiskUsage(_) | O::BuildCachePrune(_) | O::BuildHistory(_) => {}
+        O::BuildHistoryUpdate(_) | O::BridgeSolve(_) | O::BridgePing(_) | O::BridgeReturn(_) => {}
+        O::BridgeInputs(_) | O::BridgeEvaluate(_) | O::BridgeReadFile(_) | O::BridgeReadDir(_) => {}
+        O::BridgeStatFile(_) | O::BridgeResolveImage(_) | O::BridgeResolveSource(_) | O::BridgeWarn(_) => {}
+        O::ContentInfo(_) | O::ContentRead(_) => {}
         O::NetworkList(_) | O::NetworkPrune(_) => {}
         O::NetworkCreate(Request { body: JsonBody(body), .. }) => {
             if let Some(from) = &body.config_from {

@@ -73,7 +73,8 @@ fn read(heard: &Heard, asks: bool) -> (String, &'static str) {
 
     let (path, query) = target.split_once('?').map_or((*target, None), |(path, query)| (path, Some(query)));
     let text = |name| value(name).map(str::to_owned);
-    let headers = RegistryHeaders { auth: text("x-registry-auth"), config: text("x-registry-config") };
+    let (auth, config) = (text("x-registry-auth"), text("x-registry-config"));
+    let headers = RegistryHeaders { auth, config, ..RegistryHeaders::default() };
     let call =
         Method::from_bytes(method.as_bytes()).ok().and_then(|method| Call::read(&method, path, query, headers).ok());
     let Some(call) = call else {

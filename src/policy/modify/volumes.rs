@@ -59,7 +59,7 @@ mod tests {
         let stamp = [(OWNER_LABEL.to_owned(), "job-7".to_owned())].into();
         let (operation, _) = modify(&policy, call.operation(body.as_bytes()).unwrap(), &Facts { view, stamp, ..facts });
         let Operation::ContainerCreate(request) = operation else { panic!() };
-        request.write().body.unwrap().to_string()
+        request.write().body.json().unwrap().to_string()
     }
 
     #[test]

@@ -1,0 +1,456 @@
+//! Typed protobuf messages: one line a field, from which both `read` and `write` are made, so that they cannot drift apart.
+//!
+//! The set of fields is closed, and a message has one reading only: a number nobody knows, a wire type that is not the
+//! field's, and what stands twice where it may stand once (engines let the last one win, and merge messages) are refused by
+//! name. The wire's primitives are prost's; its messages would drop what they do not know.
+
+use std::collections::BTreeMap;
+
+use bytes::{Buf as _, Bytes};
+use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
+
+use crate::api::json::Json;
+use crate::api::object::{At, Field, Malformed, SAMPLE, member};
+
+/// A message with a closed set of fields, made by [`message!`](crate::message)
+pub trait Message: Sized + Default {
+    /// Every field's number and name
+    const FIELDS: &'static [(u32, &'static str)];
+
+    /// Reads one field into its place; `number` is one of [`Message::FIELDS`]
+    ///
+    /// # Errors
+    /// When its value is not understood.
+    fn take(&mut self, number: u32, payload: Payload, at: &At<'_>) -> Result<(), Malformed>;
+
+    /// Writes the fields that say something, in the order of their numbers
+    fn append(&self, out: &mut Vec<u8>);
+
+    /// Appends every field below `path`, each with a message that has it; `wrap` puts it where it belongs
+    fn describe(path: &str, wrap: Wrap<'_>, fields: &mut Vec<Field>);
+}
+
+/// Puts the bytes of a message into the messages around it
+pub type Wrap<'a> = &'a dyn Fn(Vec<u8>) -> Vec<u8>;
+
+/// Reads a whole message
+///
+/// # Errors
+/// Naming the first field that is not understood.
+pub fn read_message<T: Message>(bytes: Bytes) -> Result<T, Malformed> {
+    read_at(bytes, &At::Body)
+}
+
+/// Writes a whole message
+pub fn write_message<T: Message>(message: &T) -> Vec<u8> {
+    let mut out = Vec::new();
+    message.append(&mut out);
+    out
+}
+
+fn read_at<T: Message>(mut bytes: Bytes, at: &At<'_>) -> Result<T, Malformed> {
+    let mut message = T::default();
+    let mut seen = Vec::new();
+    while bytes.has_remaining() {
+        let (number, wire) = decode_key(&mut bytes).map_err(|_| at.malformed("no protobuf message"))?;
+        let Some((_, name)) = T::FIELDS.iter().find(|(known, _)| *known == number) else {
+            return Err(at.malformed(format!("unknown field number {number}")));
+        };
+        let here = At::Member(at, name);
+        let payload = Payload::read(wire, &mut bytes, &here)?.again(seen.contains(&number));
+        seen.push(number);
+        message.take(number, payload, &here)?;
+    }
+    Ok(message)
+}
+
+/// What stands behind a field's key
+#[derive(Debug, Clone)]
+pub struct Payload {
+    data: Data,
+    again: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Data {
+    Varint(u64),
+    Bytes(Bytes),
+}
+
+impl Payload {
+    fn read(wire: WireType, bytes: &mut Bytes, at: &At<'_>) -> Result<Self, Malformed> {
+        let broken = |_| at.malformed("no protobuf message");
+        let data = match wire {
+            WireType::Varint => Data::Varint(decode_varint(bytes).map_err(broken)?),
+            WireType::LengthDelimited => {
+                let length = decode_varint(bytes).map_err(broken)?;
+                let length = usize::try_from(length).ok().filter(|length| *length <= bytes.remaining());
+                Data::Bytes(bytes.split_to(length.ok_or_else(|| at.malformed("longer than its message"))?))
+            }
+            // No field of a message here is written so, and groups are gone.
+            _ => return Err(at.malformed(format!("unexpected wire type {wire:?}"))),
+        };
+        Ok(Self { data, again: false })
+    }
+
+    /// The same where the field has stood before
+    fn again(self, again: bool) -> Self {
+        Self { again, ..self }
+    }
+
+    /// Refuses what may stand once only
+    ///
+    /// # Errors
+    /// When the field has stood before.
+    fn once(self, at: &At<'_>) -> Result<Self, Malformed> {
+        if self.again { Err(at.malformed("stands twice")) } else { Ok(self) }
+    }
+
+    fn varint(self, at: &At<'_>) -> Result<u64, Malformed> {
+        match self.data {
+            Data::Varint(value) => Ok(value),
+            Data::Bytes(_) => Err(at.malformed("expected a number")),
+        }
+    }
+
+    fn bytes(self, at: &At<'_>) -> Result<Bytes, Malformed> {
+        match self.data {
+            Data::Bytes(bytes) => Ok(bytes),
+            Data::Varint(_) => Err(at.malformed("expected bytes, got a number")),
+        }
+    }
+}
+
+/// One value: of a field, of an element of a list, or of a member of a map
+pub trait Element: Sized + Default {
+    /// Reads it
+    ///
+    /// # Errors
+    /// When it is of another type or out of range.
+    fn read(payload: Payload, at: &At<'_>) -> Result<Self, Malformed>;
+
+    /// Writes key and value
+    fn write(&self, number: u32, out: &mut Vec<u8>);
+
+    /// Whether an absent field means the same
+    fn is_unset(&self) -> bool;
+
+    /// Appends the field, or the fields below it
+    fn describe(path: &str, number: u32, wrap: Wrap<'_>, fields: &mut Vec<Field>);
+}
+
+/// What a field holds: one value, perhaps none, a list, or a map
+pub trait Slot {
+    /// Reads one value into it
+    ///
+    /// # Errors
+    /// When the value is not understood, or there is one already where one may be.
+    fn take(&mut self, payload: Payload, at: &At<'_>) -> Result<(), Malformed>;
+
+    /// Writes all that it holds
+    fn append(&self, number: u32, out: &mut Vec<u8>);
+
+    /// Appends the field, or the fields below it
+    fn describe(path: &str, number: u32, wrap: Wrap<'_>, fields: &mut Vec<Field>);
+}
+
+macro_rules! elements {
+    ($($type:ty: |$read:ident, $at:ident| $reading:expr, |$value:ident| $unset:expr, $writing:expr, $sample:expr;)*) => {$(
+        impl Element for $type {
+            fn read($read: Payload, $at: &At<'_>) -> Result<Self, Malformed> {
+                $reading
+            }
+
+            fn write(&self, number: u32, out: &mut Vec<u8>) {
+                let $value = self;
+                write_scalar(number, $writing, out);
+            }
+
+            fn is_unset(&self) -> bool {
+                let $value = self;
+                $unset
+            }
+
+            fn describe(path: &str, number: u32, wrap: Wrap<'_>, fields: &mut Vec<Field>) {
+                let sample: $type = $sample;
+                fields.push(described(path, number, wrap, &sample));
+            }
+        }
+
+        impl Slot for $type {
+            fn take(&mut self, payload: Payload, at: &At<'_>) -> Result<(), Malformed> {
+                *self = Element::read(payload.once(at)?, at)?;
+                Ok(())
+            }
+
+            fn append(&self, number: u32, out: &mut Vec<u8>) {
+                if !self.is_unset() {
+                    self.write(number, out);
+                }
+            }
+
+            fn describe(path: &str, number: u32, wrap: Wrap<'_>, fields: &mut Vec<Field>) {
+                <$type as Element>::describe(path, number, wrap, fields);
+            }
+        }
+    )*};
+}
+
+/// A scalar as it stands on the wire
+enum Scalar<'a> {
+    Number(u64),
+    Bytes(&'a [u8]),
+}
+
+fn write_scalar(number: u32, scalar: Scalar<'_>, out: &mut Vec<u8>) {
+    match scalar {
+        Scalar::Number(value) => {
+            encode_key(number, WireType::Varint, out);
+            encode_varint(value, out);
+        }
+        Scalar::Bytes(bytes) => write_bytes(number, bytes, out),
+    }
+}
+
+fn write_bytes(number: u32, bytes: &[u8], out: &mut Vec<u8>) {
+    encode_key(number, WireType::LengthDelimited, out);
+    encode_varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+fn described<T: Element>(path: &str, number: u32, wrap: Wrap<'_>, sample: &T) -> Field {
+    let mut bytes = Vec::new();
+    sample.write(number, &mut bytes);
+    Field { path: path.to_owned(), since: 24, sample: Json::Null, message: wrap(bytes) }
+}
+
+elements! {
+    String: |payload, at| String::from_utf8(payload.bytes(at)?.into()).map_err(|_| at.malformed("no UTF-8")),
+        |value| value.is_empty(), Scalar::Bytes(value.as_bytes()), SAMPLE.to_owned();
+    Bytes: |payload, at| payload.bytes(at), |value| value.is_empty(), Scalar::Bytes(value), Bytes::from_static(SAMPLE.as_bytes());
+    bool: |payload, at| match payload.varint(at)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(at.malformed("expected 0 or 1")),
+    }, |value| !value, Scalar::Number(u64::from(*value)), true;
+    i64: |payload, at| payload.varint(at).map(u64::cast_signed), |value| *value == 0, Scalar::Number(value.cast_unsigned()), 1;
+    i32: |payload, at| i32::try_from(payload.varint(at)?.cast_signed()).map_err(|_| at.malformed("out of range")),
+        |value| *value == 0, Scalar::Number(i64::from(*value).cast_unsigned()), 1;
+    u32: |payload, at| u32::try_from(payload.varint(at)?).map_err(|_| at.malformed("out of range")),
+        |value| *value == 0, Scalar::Number(u64::from(*value)), 1;
+    u64: |payload, at| payload.varint(at), |value| *value == 0, Scalar::Number(*value), 1;
+}
+
+impl<T: Message> Element for T {
+    fn read(payload: Payload, at: &At<'_>) -> Result<Self, Malformed> {
+        read_at(payload.bytes(at)?, at)
+    }
+
+    fn write(&self, number: u32, out: &mut Vec<u8>) {
+        write_bytes(number, &write_message(self), out);
+    }
+
+    fn is_unset(&self) -> bool {
+        false
+    }
+
+    fn describe(path: &str, number: u32, wrap: Wrap<'_>, fields: &mut Vec<Field>) {
+        let within = |inner: Vec<u8>| {
+            let mut bytes = Vec::new();
+            write_bytes(number, &inner, &mut bytes);
+            wrap(bytes)
+        };
+        <T as Message>::describe(path, &within, fields);
+    }
+}
+
+impl<T: Element> Slot for Option<T> {
+    fn take(&mut self, payload: Payload, at: &At<'_>) -> Result<(), Malformed> {
+        *self = Some(T::read(payload.once(at)?, at)?);
+        Ok(())
+    }
+
+    fn append(&self, number: u32, out: &mut Vec<u8>) {
+        if let Some(value) = self {
+            value.write(number, out);
+        }
+    }
+
+    fn describe(path: &str, number: u32, wrap: Wrap<'_>, fields: &mut Vec<Field>) {
+        T::describe(path, number, wrap, fields);
+    }
+}
+
+impl<T: Element> Slot for Vec<T> {
+    fn take(&mut self, payload: Payload, at: &At<'_>) -> Result<(), Malformed> {
+        let value = T::read(payload, &At::Element(at, self.len()))?;
+        self.push(value);
+        Ok(())
+    }
+
+    fn append(&self, number: u32, out: &mut Vec<u8>) {
+        self.iter().for_each(|value| value.write(number, out));
+    }
+
+    fn describe(path: &str, number: u32, wrap: Wrap<'_>, fields: &mut Vec<Field>) {
+        T::describe(&format!("{path}[]"), number, wrap, fields);
+    }
+}
+
+/// A map is a list of messages with a key and a value
+impl<T: Element> Slot for BTreeMap<String, T> {
+    fn take(&mut self, payload: Payload, at: &At<'_>) -> Result<(), Malformed> {
+        let mut bytes = payload.bytes(at)?;
+        let (mut key, mut value) = (None, None);
+        while bytes.has_remaining() {
+            let (number, wire) = decode_key(&mut bytes).map_err(|_| at.malformed("no protobuf message"))?;
+            let payload = Payload::read(wire, &mut bytes, at)?;
+            let twice = match number {
+                1 => key.replace(String::read(payload, at)?).is_some(),
+                2 => value.replace(payload).is_some(),
+                _ => return Err(at.malformed(format!("unknown field number {number}"))),
+            };
+            if twice {
+                return Err(at.malformed("a key or a value stands twice"));
+            }
+        }
+        let key = key.unwrap_or_default();
+        let here = At::Member(at, &key);
+        let value = value.map_or_else(|| Ok(T::default()), |payload| T::read(payload, &here))?;
+        if self.contains_key(&key) {
+            return Err(here.malformed("the same key twice"));
+        }
+        self.insert(key, value);
+        Ok(())
+    }
+
+    fn append(&self, number: u32, out: &mut Vec<u8>) {
+        for (key, value) in self {
+            let mut entry = Vec::new();
+            key.write(1, &mut entry);
+            value.write(2, &mut entry);
+            write_bytes(number, &entry, out);
+        }
+    }
+
+    fn describe(path: &str, number: u32, wrap: Wrap<'_>, fields: &mut Vec<Field>) {
+        let entry = |value: Vec<u8>| {
+            let mut entry = Vec::new();
+            SAMPLE.to_owned().write(1, &mut entry);
+            entry.extend(value);
+            let mut bytes = Vec::new();
+            write_bytes(number, &entry, &mut bytes);
+            wrap(bytes)
+        };
+        T::describe(&member(path, "*"), 2, &entry, fields);
+    }
+}
+
+/// Declares a struct whose fields are those of a protobuf message, with `read` and `write` made from the same lines
+#[macro_export]
+macro_rules! message {
+    ($(#[$meta:meta])* pub struct $name:ident {
+        $($(#[$doc:meta])* $number:literal $key:literal => $field:ident: $type:ty,)*
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, PartialEq)]
+        pub struct $name { $($(#[$doc])* pub $field: $type,)* }
+
+        impl $crate::api::message::Message for $name {
+            const FIELDS: &'static [(u32, &'static str)] = &[$(($number, $key)),*];
+
+            #[allow(unused_variables, reason = "a message may have no fields")]
+            fn take(
+                &mut self,
+                number: u32,
+                payload: $crate::api::message::Payload,
+                at: &$crate::api::object::At<'_>,
+            ) -> Result<(), $crate::api::object::Malformed> {
+                match number {
+                    $($number => $crate::api::message::Slot::take(&mut self.$field, payload, at),)*
+                    _ => Err(at.malformed("unknown field")),
+                }
+            }
+
+            #[allow(unused_variables, reason = "a message may have no fields")]
+            fn append(&self, out: &mut Vec<u8>) {
+                let Self { $($field,)* } = self;
+                $($crate::api::message::Slot::append($field, $number, out);)*
+            }
+
+            #[allow(unused_variables, reason = "a message may have no fields")]
+            fn describe(
+                path: &str,
+                wrap: $crate::api::message::Wrap<'_>,
+                fields: &mut Vec<$crate::api::object::Field>,
+            ) {
+                $(
+                    let here = $crate::api::object::member(path, $key);
+                    <$type as $crate::api::message::Slot>::describe(&here, $number, wrap, fields);
+                )*
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    message! {
+        /// Inner
+        pub struct Inner {
+            /// Text
+            1 "Text" => text: String,
+        }
+    }
+
+    message! {
+        /// Outer
+        pub struct Outer {
+            /// Number
+            2 "Number" => number: i32,
+            /// One
+            3 "Inner" => inner: Option<Inner>,
+            /// Many
+            4 "Many" => many: Vec<Inner>,
+            /// Map
+            7 "Map" => map: BTreeMap<String, String>,
+        }
+    }
+
+    fn read(bytes: &'static [u8]) -> Result<Outer, String> {
+        read_message(Bytes::from_static(bytes)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_read_is_written_again() {
+        let outer = Outer {
+            number: -1,
+            inner: Some(Inner { text: "a".to_owned() }),
+            many: vec![Inner::default(), Inner { text: "b".to_owned() }],
+            map: [("k".to_owned(), String::new())].into(),
+        };
+        assert_eq!(read_message::<Outer>(write_message(&outer).into()), Ok(outer));
+    }
+
+    #[test]
+    fn a_message_has_one_reading() {
+        for (bytes, why) in [
+            (&b"\x08\x01"[..], "body: unknown field number 1"),
+            (b"\x10\x01\x10\x02", "Number: stands twice"),
+            (b"\x1a\x00\x1a\x00", "Inner: stands twice"),
+            (b"\x12\x01\x01", "Number: expected a number"),
+            (b"\x10\xff\xff\xff\xff\x0f", "Number: out of range"),
+            (b"\x22\x02\x0a\x00\x22\x02\x10\x01", "Many[1]: unknown field number 2"),
+            (b"\x3a\x03\x0a\x01k\x3a\x03\x0a\x01k", "Map.k: the same key twice"),
+            (b"\x3a\x06\x0a\x01k\x0a\x01j", "Map: a key or a value stands twice"),
+            (b"\x1a\x05\x0a\x01a", "Inner: longer than its message"),
+            (b"\x1a\x03\x0a\x01\xff", "Inner.Text: no UTF-8"),
+            (b"\x15\x00\x00\x00\x00", "Number: unexpected wire type ThirtyTwoBit"),
+            (b"\x80", "body: no protobuf message"),
+        ] {
+            assert_eq!(read(bytes).unwrap_err(), why, "{bytes:?}");
+        }
+    }
+}

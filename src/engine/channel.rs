@@ -1,0 +1,101 @@
+//! A connection to BuildKit in the engine: gRPC over HTTP/2, on a connection that left HTTP/1.1 by `POST /grpc`.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use h2::RecvStream;
+use h2::client::{Builder, SendRequest};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, TE};
+use http::{Method, Request, Response, Version};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::api::request::{Content, Written};
+use crate::audit::Recorded;
+use crate::engine::{EngineError, root_cause};
+
+/// A channel for gRPC calls; closed with its last clone
+#[derive(Debug, Clone)]
+pub struct Channel(SendRequest<Bytes>);
+
+/// What of a call's metadata goes on besides what the operation says
+#[derive(Debug, Clone, Default)]
+pub struct Metadata {
+    /// `grpc-timeout`, as the client sent it
+    pub timeout: Option<HeaderValue>,
+}
+
+impl Channel {
+    /// Begins HTTP/2 on a connection that has left HTTP/1.1
+    ///
+    /// # Errors
+    /// When the engine does not speak it.
+    pub async fn open(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Self, EngineError> {
+        let (sender, connection) = Builder::new()
+            .enable_push(false)
+            .initial_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .max_frame_size(WINDOW)
+            .max_header_list_size(TRAILERS)
+            .data_frame_budget(NO_BUDGET)
+            .handshake(stream)
+            .await
+            .map_err(|error| EngineError::Broken(root_cause(&error)))?;
+        // Ends with the last clone and the last call.
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "BuildKit's connection ended");
+            }
+        });
+        Ok(Self(sender))
+    }
+
+    /// Sends a recorded call and returns the head of its answer; dropping it before its end cancels the call
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn call(&self, recorded: &Recorded, metadata: Metadata) -> Result<Response<RecvStream>, EngineError> {
+        let operation = recorded.approved().operation();
+        let Written { name, body, .. } = operation.write();
+        let message = match body {
+            Content::Message(message) => message,
+            Content::None | Content::Json(_) => Bytes::new(),
+        };
+        let broken = |error: &dyn std::error::Error| EngineError::Broken(root_cause(error));
+        let mut request = Request::new(());
+        (*request.method_mut(), *request.version_mut()) = (Method::POST, Version::HTTP_2);
+        *request.uri_mut() =
+            format!("http://localhost{}", operation.endpoint().path).parse().map_err(|error| broken(&error))?;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+        if let Some(build) = name {
+            headers.insert(BUILD_ID, HeaderValue::try_from(build).map_err(|error| broken(&error))?);
+        }
+        if let Some(timeout) = metadata.timeout {
+            headers.insert(TIMEOUT, timeout);
+        }
+        let mut sender = self.0.clone().ready().await.map_err(|error| broken(&error))?;
+        let (response, mut stream) = sender.send_request(request, false).map_err(|error| broken(&error))?;
+        stream.send_data(framed(&message), true).map_err(|error| broken(&error))?;
+        response.await.map_err(|error| broken(&error))
+    }
+}
+
+/// A message as gRPC frames it, not compressed
+pub fn framed(message: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(message.len() + 5);
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(message.len()).unwrap_or(u32::MAX));
+    frame.extend_from_slice(message);
+    frame.freeze()
+}
+
+/// Names the build that a frontend's call is about
+pub const BUILD_ID: HeaderName = HeaderName::from_static("buildkit-controlapi-buildid");
+/// How long the client waits
+pub const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// Bytes that may be on their way, as of the engine's own server
+pub const WINDOW: u32 = 1 << 20;
+/// Largest head or trailer in bytes; errors of BuildKit carry stack traces
+const TRAILERS: u32 = 1 << 20;
+/// No limit on small frames: a context of thousands of small files is as many
+pub const NO_BUDGET: usize = 1 << 30;

@@ -1,0 +1,64 @@
+//! Messages in frames: five bytes that say how long a message is, and the message.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes};
+use h2::RecvStream;
+use hyper::body::{Body, Frame};
+
+use crate::answer::Refused;
+use crate::stream::Counters;
+
+/// What comes on a stream of HTTP/2, counted; read pieces make room for more
+pub struct Received {
+    stream: RecvStream,
+    counters: Arc<Counters>,
+}
+
+impl Received {
+    /// Reads `stream`
+    pub fn new(stream: RecvStream, counters: Arc<Counters>) -> Self {
+        Self { stream, counters }
+    }
+}
+
+impl Body for Received {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let Some(data) = ready!(self.stream.poll_data(cx)) else { return Poll::Ready(None) };
+        let data = data?;
+        self.counters.from_client.fetch_add(data.len() as u64, Ordering::Relaxed);
+        self.stream.flow_control().release_capacity(data.len())?;
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+}
+
+/// The one message of a call that has one
+///
+/// # Errors
+/// When it is compressed, or not exactly one.
+pub fn only_message(bytes: Vec<u8>) -> Result<Bytes, Refused> {
+    let mut bytes = Bytes::from(bytes);
+    if bytes.len() < PREFIX {
+        return Err(Refused::Call("the call has no whole message"));
+    }
+    let (flag, length) = (bytes.get_u8(), bytes.get_u32());
+    match (flag, usize::try_from(length).is_ok_and(|length| length == bytes.len())) {
+        (0, true) => Ok(bytes),
+        (1, _) => Err(Refused::Compressed),
+        (0, false) => Err(Refused::Call("the call is not exactly one message")),
+        _ => Err(Refused::Call("the message's first byte is neither 0 nor 1")),
+    }
+}
+
+/// Length of what stands before a message
+const PREFIX: usize = 5;
