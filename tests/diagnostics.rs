@@ -19,7 +19,7 @@ fn words_that_are_nearly_right_are_named() {
         r##"
 extends = "cii"
 mode    = "enforced"
-allow   = ["containers", "pull", "build.grpc"]
+allow   = ["containers", "pull", "build.trace"]
 privileged = true
 
 [images]
@@ -52,7 +52,7 @@ error[P005]: `enforced` is not known here
 error[P006]: `containers` is no operation and no group
  --> policy.toml:3:12
   |
-3 | allow   = ["containers", "pull", "build.grpc"]
+3 | allow   = ["containers", "pull", "build.trace"]
   |            ^^^^^^^^^^^^
   |
   = help: did you mean `container`?
@@ -60,16 +60,16 @@ error[P006]: `containers` is no operation and no group
 error[P006]: `pull` is no operation and no group
  --> policy.toml:3:26
   |
-3 | allow   = ["containers", "pull", "build.grpc"]
+3 | allow   = ["containers", "pull", "build.trace"]
   |                          ^^^^^^
   |
   = help: did you mean `image.pull`?
 
-error[P007]: `build.grpc` is closed whatever a policy says
+error[P007]: `build.trace` is closed whatever a policy says
  --> policy.toml:3:34
   |
-3 | allow   = ["containers", "pull", "build.grpc"]
-  |                                  ^^^^^^^^^^^^ BuildKit is not judged yet; set DOCKER_BUILDKIT=0 for the classic builder
+3 | allow   = ["containers", "pull", "build.trace"]
+  |                                  ^^^^^^^^^^^^^ builds do without a client's traces
 
 error[P002]: the file has no key `privileged`
  --> policy.toml:4:1

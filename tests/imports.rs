@@ -153,7 +153,8 @@ fn imports_follow_the_table() {
         for path in paths {
             for import in imports(&code(path)) {
                 // Macros are exported at the root of the crate, and only of `api`.
-                let known = if ["object", "query"].contains(&import.as_str()) { "api" } else { import.as_str() };
+                let known =
+                    if ["message", "object", "query"].contains(&import.as_str()) { "api" } else { import.as_str() };
                 if known != name && !allowed.contains(&known) {
                     wrong.push(format!("{} imports `{import}`", path.display()));
                 }

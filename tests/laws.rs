@@ -20,6 +20,7 @@ use go::Tree;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
+use sockwarden::api::buildkit::session::{METHOD, SHARED_KEY, SessionHeaders, UUID};
 use sockwarden::api::call::{Call, Outgoing};
 use sockwarden::api::credentials::RegistryHeaders;
 use sockwarden::api::json::Json;
@@ -154,7 +155,12 @@ fn draft_of(endpoint: &'static Endpoint) -> BoxedStrategy<Draft> {
             let headers = RegistryHeaders {
                 auth: auth.as_ref().map(encode),
                 config: auth.map(|auth| encode(&json!({"r.example": auth}))),
-                ..RegistryHeaders::default()
+                session: SessionHeaders {
+                    uuid: Some("mk07u6v4e6h0ny7vb7x50bkqd".to_owned()),
+                    shared_key: Some("app:node".to_owned()),
+                    methods: vec!["/grpc.health.v1.Health/Check".to_owned()],
+                    ..SessionHeaders::default()
+                },
             };
             Draft { endpoint, target: format!("{version}{}?{pairs}", path.join("/")), body, headers }
         })
@@ -188,7 +194,12 @@ fn reads_back(operation: &Operation, version: ApiVersion) -> Outgoing {
     let headers = RegistryHeaders {
         auth: header("X-Registry-Auth"),
         config: header("X-Registry-Config"),
-        ..RegistryHeaders::default()
+        session: SessionHeaders {
+            uuid: header(UUID),
+            shared_key: header(SHARED_KEY),
+            methods: header(METHOD).into_iter().collect(),
+            ..SessionHeaders::default()
+        },
     };
     let body = outgoing.body.clone().unwrap_or_default();
     let (again, same) = read(operation.endpoint(), &outgoing.target, &body, headers)

@@ -141,8 +141,6 @@ const CI: &[(&str, &str, &str)] = &[
     ("docker build --cgroup-parent / .", "deny", "cgroup_parent"),
     ("docker build -t evil.example.com/x .", "deny", "image"),
     ("docker build --build-arg BUILDKIT_SYNTAX=evil .", "deny", "arg"),
-    ("DOCKER_BUILDKIT=1 docker build .", "deny", "build.session"),
-    ("docker buildx build .", "deny", "closed"),
     ("docker network create -d macvlan x", "deny", "driver"),
     ("docker network create --subnet 10.0.0.0/8 x", "deny", "subnet"),
     ("docker network create -o com.docker.network.bridge.name=docker0 x", "deny", "opt"),

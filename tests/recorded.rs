@@ -22,6 +22,7 @@ use base64::Engine as _;
 use base64::engine::GeneralPurpose;
 use request::{Recorded, recorded};
 use serde_json::Value;
+use sockwarden::api::buildkit::session::{HEALTH_TIMEOUT, METHOD, NAME, SHARED_KEY, SessionHeaders, UUID};
 use sockwarden::api::call::{Call, Outgoing, Unrouted};
 use sockwarden::api::credentials::RegistryHeaders;
 use sockwarden::api::operation::{ENDPOINTS, Operation};
@@ -31,17 +32,8 @@ use sockwarden::api::target::Target;
 use sockwarden::api::version::ApiVersion;
 
 /// What clients ask for that is closed, by its name in `api/closed.rs`, which says why
-const CLOSED: &[&str] = &[
-    "build.grpc",
-    "build.session",
-    "config.list",
-    "node.list",
-    "plugin.inspect",
-    "plugin.list",
-    "secret.list",
-    "service.list",
-    "swarm.inspect",
-];
+const CLOSED: &[&str] =
+    &["config.list", "node.list", "plugin.inspect", "plugin.list", "secret.list", "service.list", "swarm.inspect"];
 
 /// What is refused though a client asks for it: how the refusal begins, and why
 const REFUSED: &[(&str, &str)] = &[
@@ -83,8 +75,19 @@ fn read(method: &str, target: &str, headers: RegistryHeaders, body: &[u8]) -> Ou
 
 fn outcome(request: &Recorded) -> Outcome {
     let (auth, config) = (request.header("X-Registry-Auth"), request.header("X-Registry-Config"));
-    let headers = RegistryHeaders { auth, config, ..RegistryHeaders::default() };
-    read(&request.method, &request.target, headers, &request.body)
+    let methods = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(METHOD));
+    let session = session(|name| request.header(name), methods.map(|(_, value)| value.clone()).collect());
+    read(&request.method, &request.target, RegistryHeaders { auth, config, session }, &request.body)
+}
+
+fn session(header: impl Fn(&str) -> Option<String>, methods: Vec<String>) -> SessionHeaders {
+    SessionHeaders {
+        uuid: header(UUID),
+        name: header(NAME),
+        shared_key: header(SHARED_KEY),
+        methods,
+        health_timeout: header(HEALTH_TIMEOUT),
+    }
 }
 
 /// Every request that is understood, with what came of it
@@ -154,10 +157,11 @@ fn every_request_is_understood_or_closed_by_name() {
 fn what_is_written_says_the_same() {
     for (request, operation, outgoing) in understood() {
         let header = |name: &str| outgoing.header(name).map(str::to_owned);
+        let methods = outgoing.headers.iter().filter(|(name, _)| *name == METHOD);
         let headers = RegistryHeaders {
             auth: header("X-Registry-Auth"),
             config: header("X-Registry-Config"),
-            ..RegistryHeaders::default()
+            session: session(header, methods.map(|(_, value)| value.clone()).collect()),
         };
         let body = outgoing.body.clone().unwrap_or_default();
         let Outcome::Understood(again, version) = read(outgoing.method.as_str(), &outgoing.target, headers, &body)

@@ -199,8 +199,8 @@ fn thing(operation: &str, number: u64) -> String {
 
 /// The listener's name in records and labels
 const LISTENER: &str = "run";
-/// Time for what still runs when all is cleaned up
-const SHUTDOWN: Duration = Duration::from_secs(1);
+/// Time for what still writes when all is cleaned up; on a busy disk the ledger takes a while
+const SHUTDOWN: Duration = Duration::from_secs(10);
 /// Longest time that cleaning up may take
 const MOST_CLEANING: Duration = Duration::from_secs(60);
 /// Connections at a time: the open files of one command's clients fit under everybody's soft limit

@@ -140,7 +140,7 @@ const SYSTEM: &[Command] = &[
 
 /// Commands whose requests are closed, so that a test can say so
 const CLOSED: &[Command] = &[
-    running(custom(&["buildx build", "buildx bake"], &[], |_, _| closed("POST", "/session"))),
+    running(custom(&["buildx build", "buildx bake"], &[], |_, _| closed("POST", "/grpc"))),
     running(custom(&["plugin install"], &[], |_, _| closed("GET", "/plugins/privileges"))),
     running(custom(&["plugin ls", "plugin list"], &[], |_, _| closed("GET", "/plugins"))),
     running(custom(&["swarm init"], &[], |_, _| closed("POST", "/swarm/init"))),
