@@ -103,8 +103,9 @@ pub fn send(socket: &Path, bytes: &[u8], expected: usize) -> Vec<Answer> {
     loop {
         let answers = answers(&received, bodies);
         let complete = answers.as_ref().is_some_and(|answers| answers.len() >= expected);
-        // More than the expected answers would be a smuggled request, so a moment is spent on waiting for one.
-        let patience = if complete { Duration::from_millis(150) } else { Duration::from_secs(30) };
+        // More than the expected answers would be a smuggled request, so a moment is spent on waiting for one. The expected
+        // ones may take as long as an engine in which everything is made for the first time.
+        let patience = if complete { Duration::from_millis(150) } else { Duration::from_secs(120) };
         stream.set_read_timeout(Some(patience)).unwrap();
         let mut piece = [0; 65536];
         match stream.read(&mut piece) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -146,7 +147,11 @@ impl Drop for Stage {
         if self.is_guest {
             return;
         }
-        clean(&self.engine, &self.prefix, &BTreeMap::new());
+        // What failed already must not be hidden by a second failure.
+        match std::thread::panicking() {
+            true => drop(remove(&self.engine, &self.prefix, &BTreeMap::new())),
+            false => clean(&self.engine, &self.prefix, &BTreeMap::new()),
+        }
     }
 }
 
@@ -162,27 +167,63 @@ fn text(answer: &Value, pointer: &str) -> String {
 }
 
 /// Removes what has the prefix in its description and is not in `keep`, and the tags that a kept image has got since
+///
+/// A busy engine may say that a container it was to kill does not end, and leave it there; what is left would be seen as
+/// the effect of the next case. So it is told until nothing is there.
 fn clean(engine: &Path, prefix: &str, keep: &BTreeMap<String, Value>) {
+    let begun = Instant::now();
+    loop {
+        let said = remove(engine, prefix, keep);
+        if said.is_empty() {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "what begins with {prefix} is there still: {}", said.join("; "));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Tells the engine to remove it, and what the engine said where it did not
+fn remove(engine: &Path, prefix: &str, keep: &BTreeMap<String, Value>) -> Vec<String> {
+    let mut said = Vec::new();
+    let mut delete = |target: &str| {
+        let answer = ask(engine, "DELETE", target, "");
+        // One that is gone already is as good as removed.
+        if !answer.is_success() && answer.status != 404 {
+            said.push(format!("DELETE {target}: {} {}", answer.status, answer.text()));
+        }
+    };
     for (target, list, parts) in LISTS {
         let kind = target.split(['/', '?']).nth(1).unwrap_or_default();
         let options = if kind == "containers" { "?force=1&v=1" } else { "?force=1" };
         for object in objects(engine, target, list, prefix) {
             let id = object.pointer(parts[0]).and_then(Value::as_str).unwrap_or_default();
             let Some(kept) = keep.get(&key(target, id)) else {
-                // One that is gone already is as good as removed.
-                ask(engine, "DELETE", &format!("/{kind}/{id}{options}"), "");
+                delete(&format!("/{kind}/{id}{options}"));
                 continue;
             };
             let tags = object.pointer("/RepoTags").and_then(Value::as_array).into_iter().flatten();
             for tag in tags.filter_map(Value::as_str).filter(|tag| !kept.to_string().contains(&format!("\"{tag}\""))) {
-                ask(engine, "DELETE", &format!("/images/{tag}"), "");
+                delete(&format!("/images/{tag}"));
             }
         }
     }
+    said
 }
 
+/// Of a list, what has the prefix in its description
+///
+/// A list fails when something in it is removed by another test at that moment; taken for an empty one, it would show
+/// everything as gone.
 fn objects(engine: &Path, target: &str, list: &str, prefix: &str) -> Vec<Value> {
-    let answer = ask(engine, "GET", target, "").json();
+    let begun = Instant::now();
+    let answer = loop {
+        let answer = ask(engine, "GET", target, "");
+        if answer.is_success() {
+            break answer.json();
+        }
+        assert!(begun.elapsed() < PATIENCE, "GET {target}: {} {}", answer.status, answer.text());
+        std::thread::sleep(Duration::from_millis(100));
+    };
     let all = answer.pointer(list).and_then(Value::as_array).cloned().unwrap_or_default();
     all.into_iter().filter(|object| object.to_string().contains(prefix)).collect()
 }
@@ -198,3 +239,6 @@ const LISTS: &[(&str, &str, &[&str])] = &[
     ("/volumes", "/Volumes", &["/Name", "/Driver", "/Options", "/Labels"]),
     ("/images/json", "", &["/Id", "/RepoTags", "/Labels"]),
 ];
+
+/// Time in which a busy engine must have done what it was told
+const PATIENCE: Duration = Duration::from_secs(60);
