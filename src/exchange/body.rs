@@ -21,7 +21,31 @@ pub struct Room(Arc<Semaphore>);
 pub struct Whole {
     /// The bytes
     pub bytes: Vec<u8>,
-    room: Option<OwnedSemaphorePermit>,
+    share: Share,
+}
+
+/// A share of the room, until it is dropped
+#[derive(Debug, Default)]
+pub struct Share(Option<OwnedSemaphorePermit>);
+
+impl Share {
+    /// Takes what is missing for so many bytes
+    ///
+    /// # Errors
+    /// When there is no room.
+    pub fn grow(&mut self, length: usize, room: &Room) -> Result<(), Refused> {
+        let held = self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = length.saturating_sub(SMALL).div_ceil(KIB).saturating_sub(held);
+        if more > 0 {
+            let permits = u32::try_from(more).map_err(|_| Refused::NoRoom)?;
+            let more = Arc::clone(&room.0).try_acquire_many_owned(permits).map_err(|_| Refused::NoRoom)?;
+            match &mut self.0 {
+                Some(share) => share.merge(more),
+                None => self.0 = Some(more),
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Room {
@@ -59,17 +83,7 @@ pub async fn read(mut body: impl Body<Data = Bytes> + Unpin, limits: &Limits, ro
 
 impl Whole {
     fn push(&mut self, piece: &Bytes, room: &Room) -> Result<(), Refused> {
-        let length = self.bytes.len() + piece.len();
-        let held = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = length.saturating_sub(SMALL).div_ceil(KIB).saturating_sub(held);
-        if more > 0 {
-            let permits = u32::try_from(more).map_err(|_| Refused::NoRoom)?;
-            let more = Arc::clone(&room.0).try_acquire_many_owned(permits).map_err(|_| Refused::NoRoom)?;
-            match &mut self.room {
-                Some(room) => room.merge(more),
-                None => self.room = Some(more),
-            }
-        }
+        self.share.grow(self.bytes.len() + piece.len(), room)?;
         self.bytes.extend_from_slice(piece);
         Ok(())
     }

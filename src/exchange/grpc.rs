@@ -5,6 +5,7 @@
 
 mod frames;
 mod pump;
+mod reply;
 
 use std::future::poll_fn;
 use std::io;
@@ -14,14 +15,15 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::{Builder, SendResponse};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
 use self::frames::{Received, only_message};
-use self::pump::{Ended, pump};
+use self::pump::{Refusal, pump};
+use self::reply::{Course, Reply};
 use crate::answer::{Refused, grpc_code};
 use crate::api::buildkit::method;
 use crate::api::request::{Content, Parts};
@@ -88,30 +90,40 @@ async fn call_of(
         // Whoever takes a call back is not waited for; what was sent is taken back as well.
         _ = poll_fn(|context| respond.poll_reset(context)) => return,
     };
-    let ended = match answered {
-        Ok(answered) => pump(answered, &mut respond).await,
-        Err(refused) => Ended::Refused(refused, None),
+    let room = exchange.gate.room.clone();
+    let passed = match answered {
+        Ok(answered) => pump(answered, &mut respond, &room).await,
+        Err(refused) => Err(Refusal { refused, stream: None, end: None }),
     };
-    if let Ended::Refused(refused, stream) = ended {
-        let (_, message) = exchange.note(&refused);
-        let trailers = refusal(&refused, &message);
-        // Not reset afterwards: that would take the place of the message.
-        let _ = match stream {
-            Some(mut stream) => stream.send_trailers(trailers),
-            None => {
-                let mut response = Response::new(());
-                *response.headers_mut() = trailers;
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
-                respond.send_response(response, true).map(|_| ())
-            }
-        };
+    let Err(Refusal { refused, stream, end }) = passed else { return };
+    if end.is_some() {
+        exchange.end = end;
     }
+    let (_, message) = exchange.note(&refused);
+    let trailers = refusal(&refused, &message);
+    // Not reset afterwards: that would take the place of the message.
+    let _ = match stream {
+        Some(mut stream) => stream.send_trailers(trailers),
+        None => {
+            let mut response = own_head();
+            response.headers_mut().extend(trailers);
+            respond.send_response(response, true).map(drop)
+        }
+    };
 }
 
 /// A call's answer on its way to the client
 pub struct Answered {
-    response: Response<RecvStream>,
+    from: From,
     end: End,
+}
+
+/// Where an answer comes from
+enum From {
+    /// The engine; each message is looked at where somebody does
+    Engine(Response<RecvStream>, Option<Box<dyn Reply>>),
+    /// Here: these messages
+    Here(Vec<Bytes>),
 }
 
 impl Exchange {
@@ -136,10 +148,25 @@ impl Exchange {
         let version = self.enter(None).await?;
         let Ready { recorded, images: _, hold: _, volumes: _, during: _during, soon: _ } =
             self.prepare(operation, version).await?;
+        let reply = match self.course(recorded.approved().operation())? {
+            Course::Passed => None,
+            Course::Looked(reply) => Some(reply),
+            Course::Own(messages) => {
+                let end = self.ending(StatusCode::OK)?;
+                return Ok(Answered { from: From::Here(messages), end });
+            }
+        };
         let response = channel.call(&recorded, metadata).await?;
         let end = self.ending(response.status())?;
-        Ok(Answered { response, end })
+        Ok(Answered { from: From::Engine(response, reply), end })
     }
+}
+
+/// The head of an answer of our own
+fn own_head() -> Response<()> {
+    let mut response = Response::new(());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
+    response
 }
 
 /// What makes a call's head unreadable; what of it goes on

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf as _, Bytes};
+use bytes::{Buf as _, Bytes, BytesMut};
 use h2::RecvStream;
 use hyper::body::{Body, Frame};
 
 use crate::answer::Refused;
+use crate::engine::EngineError;
+use crate::exchange::body::{Room, Share};
 use crate::stream::Counters;
 
 /// What comes on a stream of HTTP/2, counted; read pieces make room for more
@@ -60,5 +62,59 @@ pub fn only_message(bytes: Vec<u8>) -> Result<Bytes, Refused> {
     }
 }
 
+/// The messages of an engine's answer, as they come in pieces of any length
+#[derive(Debug, Default)]
+pub struct Messages {
+    buffer: BytesMut,
+    share: Share,
+}
+
+impl Messages {
+    /// Takes what has come
+    ///
+    /// # Errors
+    /// When there is no room for a message that is so long.
+    pub fn push(&mut self, piece: &Bytes, room: &Room) -> Result<(), Refused> {
+        self.share.grow(self.buffer.len() + piece.len(), room)?;
+        self.buffer.extend_from_slice(piece);
+        Ok(())
+    }
+
+    /// The next message, once it is whole
+    ///
+    /// # Errors
+    /// When it is compressed, which nobody asked for, or longer than BuildKit's own are.
+    pub fn next(&mut self) -> Result<Option<Bytes>, Refused> {
+        let Some((flag, mut length)) =
+            self.buffer.split_first_chunk::<PREFIX>().map(|([flag, length @ ..], _)| (*flag, &length[..]))
+        else {
+            return Ok(None);
+        };
+        let length = usize::try_from(length.get_u32()).unwrap_or(usize::MAX);
+        if flag != 0 || length > LONGEST {
+            return Err(broken("it sent a message that is compressed or too long"));
+        }
+        if self.buffer.len() < PREFIX + length {
+            return Ok(None);
+        }
+        self.buffer.advance(PREFIX);
+        Ok(Some(self.buffer.split_to(length).freeze()))
+    }
+
+    /// Nothing more comes
+    ///
+    /// # Errors
+    /// When a message was begun.
+    pub fn end(&self) -> Result<(), Refused> {
+        self.buffer.is_empty().then_some(()).ok_or_else(|| broken("its answer ended in the middle of a message"))
+    }
+}
+
+fn broken(why: &str) -> Refused {
+    EngineError::Broken(why.to_owned()).into()
+}
+
 /// Length of what stands before a message
 const PREFIX: usize = 5;
+/// Longest message of an answer that is looked at, in bytes; BuildKit sends none that is longer
+const LONGEST: usize = 16 << 20;

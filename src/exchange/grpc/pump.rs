@@ -1,88 +1,214 @@
 //! A call's answer on its way to the client: with back-pressure, and to the very trailers.
 
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::Response;
+use http::{HeaderMap, Response};
 
 use crate::answer::Refused;
 use crate::audit::record::Outcome;
-use crate::exchange::grpc::Answered;
+use crate::engine::channel::framed;
+use crate::exchange::body::Room;
+use crate::exchange::grpc::frames::Messages;
+use crate::exchange::grpc::reply::Reply;
+use crate::exchange::grpc::{Answered, From, own_head};
+use crate::stream::{Counters, End};
 
-/// How an answer ended
-pub enum Ended {
-    /// It was passed on, or somebody broke off
-    Passed,
-    /// Refused here; the stream has the head of an answer already where there is one
-    Refused(Refused, Option<SendStream<Bytes>>),
+/// An answer that is refused
+pub struct Refusal {
+    /// Why
+    pub refused: Refused,
+    /// Where its trailers go when the client has got the head of an answer already
+    pub stream: Option<SendStream<Bytes>>,
+    /// The end of its record, where it was recorded before
+    pub end: Option<End>,
 }
 
 /// Passes an answer on
-pub async fn pump(answered: Answered, respond: &mut SendResponse<Bytes>) -> Ended {
-    let Answered { response, mut end } = answered;
-    let (parts, body) = response.into_parts();
-    let only_trailers = body.is_end_stream();
-    let Ok(mut stream) = respond.send_response(Response::from_parts(parts, ()), only_trailers) else {
-        return Ended::Passed;
-    };
-    if only_trailers {
-        end.outcome(Outcome::Complete);
-        return Ended::Passed;
-    }
+///
+/// # Errors
+/// When something in it is refused.
+pub async fn pump(answered: Answered, respond: &mut SendResponse<Bytes>, room: &Room) -> Result<(), Refusal> {
+    let Answered { from, mut end } = answered;
     let counters = end.counters();
-    let passed = pass(body, &mut stream, |length| {
-        counters.to_client.fetch_add(length as u64, Ordering::Relaxed);
-    });
-    match passed.await {
+    let client = |head| Client { respond, head: Some(head), stream: None, counters };
+    let (mut client, passed) = match from {
+        From::Engine(response, reply) => {
+            let (parts, body) = response.into_parts();
+            let mut client = client(Response::from_parts(parts, ()));
+            let passed = match reply {
+                None => pass(body, &mut client).await,
+                Some(reply) => look(body, reply, &mut client, room).await,
+            };
+            (client, passed)
+        }
+        From::Here(messages) => {
+            let mut client = client(own_head());
+            let passed = give(messages, &mut client).await;
+            (client, passed)
+        }
+    };
+    match passed {
         Ok(()) => end.outcome(Outcome::Complete),
         Err(Broken::Engine(reason)) => {
             end.outcome(Outcome::EngineFailed);
-            stream.send_reset(reason);
+            client.reset(reason);
         }
         Err(Broken::Client) => end.outcome(Outcome::Abandoned),
+        Err(Broken::Refused(refused)) => return Err(Refusal { refused, stream: client.stream, end: Some(end) }),
     }
-    Ended::Passed
+    Ok(())
 }
 
 /// Who broke off
 enum Broken {
     Client,
     Engine(Reason),
+    Refused(Refused),
 }
 
-async fn pass(mut from: RecvStream, to: &mut SendStream<Bytes>, counted: impl Fn(usize)) -> Result<(), Broken> {
-    let engine = |error: h2::Error| Broken::Engine(error.reason().unwrap_or(Reason::INTERNAL_ERROR));
-    loop {
-        let piece = tokio::select! {
-            piece = from.data() => piece,
-            _ = poll_fn(|context| to.poll_reset(context)) => return Err(Broken::Client),
+/// The client's side of a call
+struct Client<'a> {
+    respond: &'a mut SendResponse<Bytes>,
+    /// The answer's head, until it is sent
+    head: Option<Response<()>>,
+    stream: Option<SendStream<Bytes>>,
+    counters: Arc<Counters>,
+}
+
+impl Client<'_> {
+    /// Sends the head, unless that was done before
+    fn open(&mut self) -> Result<&mut SendStream<Bytes>, Broken> {
+        if let Some(head) = self.head.take() {
+            self.stream = Some(self.respond.send_response(head, false).map_err(|_| Broken::Client)?);
+        }
+        self.stream.as_mut().ok_or(Broken::Client)
+    }
+
+    /// Sends a piece as fast as the client takes it
+    async fn send(&mut self, mut piece: Bytes) -> Result<(), Broken> {
+        let counters = Arc::clone(&self.counters);
+        let stream = self.open()?;
+        while !piece.is_empty() {
+            stream.reserve_capacity(piece.len());
+            let room = match poll_fn(|context| stream.poll_capacity(context)).await {
+                Some(Ok(room)) => room,
+                Some(Err(_)) | None => return Err(Broken::Client),
+            };
+            let part = piece.split_to(room.min(piece.len()));
+            counters.to_client.fetch_add(part.len() as u64, Ordering::Relaxed);
+            stream.send_data(part, false).map_err(|_| Broken::Client)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the answer
+    fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Broken> {
+        let stream = self.open()?;
+        let ended = match trailers {
+            Some(trailers) => stream.send_trailers(trailers),
+            None => stream.send_data(Bytes::new(), true),
         };
-        let Some(piece) = piece else { break };
-        let piece = piece.map_err(engine)?;
+        ended.map_err(|_| Broken::Client)
+    }
+
+    /// Answers with a head alone, which says all
+    fn only_head(&mut self) -> Result<(), Broken> {
+        let head = self.head.take().ok_or(Broken::Client)?;
+        self.respond.send_response(head, true).map(drop).map_err(|_| Broken::Client)
+    }
+
+    fn reset(&mut self, reason: Reason) {
+        match &mut self.stream {
+            Some(stream) => stream.send_reset(reason),
+            None => self.respond.send_reset(reason),
+        }
+    }
+
+    /// Waits until the client takes its call back
+    async fn gone(&mut self) {
+        let _ = poll_fn(|context| match &mut self.stream {
+            Some(stream) => stream.poll_reset(context),
+            None => self.respond.poll_reset(context),
+        })
+        .await;
+    }
+
+    /// What comes next from the engine, unless the client takes its call back before
+    async fn next_of(&mut self, from: &mut RecvStream) -> Result<Option<Bytes>, Broken> {
+        tokio::select! {
+            piece = from.data() => piece.transpose().map_err(engine),
+            () = self.gone() => Err(Broken::Client),
+        }
+    }
+}
+
+/// Passes the engine's answer on as it comes
+async fn pass(mut from: RecvStream, client: &mut Client<'_>) -> Result<(), Broken> {
+    if from.is_end_stream() {
+        return client.only_head();
+    }
+    client.open()?;
+    while let Some(piece) = client.next_of(&mut from).await? {
         let length = piece.len();
-        send(piece, to).await?;
-        counted(length);
+        client.send(piece).await?;
         from.flow_control().release_capacity(length).map_err(engine)?;
     }
-    match from.trailers().await.map_err(engine)? {
-        Some(trailers) => to.send_trailers(trailers).map_err(|_| Broken::Client),
-        None => to.send_data(Bytes::new(), true).map_err(|_| Broken::Client),
-    }
+    client.end(from.trailers().await.map_err(engine)?)
 }
 
-/// Sends a piece as fast as the client takes it
-async fn send(mut piece: Bytes, to: &mut SendStream<Bytes>) -> Result<(), Broken> {
-    while !piece.is_empty() {
-        to.reserve_capacity(piece.len());
-        let room = match poll_fn(|context| to.poll_capacity(context)).await {
-            Some(Ok(room)) => room,
-            Some(Err(_)) | None => return Err(Broken::Client),
-        };
-        let part = piece.split_to(room.min(piece.len()));
-        to.send_data(part, false).map_err(|_| Broken::Client)?;
+/// Passes the engine's answer on message by message
+async fn look(
+    mut from: RecvStream,
+    mut reply: Box<dyn Reply>,
+    client: &mut Client<'_>,
+    room: &Room,
+) -> Result<(), Broken> {
+    if from.is_end_stream() {
+        if let Some(head) = &mut client.head {
+            reply.trailers(head.headers_mut());
+        }
+        return client.only_head();
     }
-    Ok(())
+    let mut messages = Messages::default();
+    while let Some(piece) = client.next_of(&mut from).await? {
+        let length = piece.len();
+        messages.push(&piece, room).map_err(Broken::Refused)?;
+        drop(piece);
+        while let Some(message) = messages.next().map_err(Broken::Refused)? {
+            let passed = tokio::select! {
+                passed = reply.message(message) => passed.map_err(Broken::Refused)?,
+                () = client.gone() => return Err(Broken::Client),
+            };
+            client.open()?;
+            if let Some(message) = passed {
+                client.send(framed(&message)).await?;
+            }
+        }
+        from.flow_control().release_capacity(length).map_err(engine)?;
+    }
+    messages.end().map_err(Broken::Refused)?;
+    let mut trailers = from.trailers().await.map_err(engine)?;
+    if let Some(trailers) = &mut trailers {
+        reply.trailers(trailers);
+    }
+    client.end(trailers)
+}
+
+/// Gives an answer of our own
+async fn give(messages: Vec<Bytes>, client: &mut Client<'_>) -> Result<(), Broken> {
+    for message in messages {
+        client.send(framed(&message)).await?;
+    }
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
+    client.end(Some(trailers))
+}
+
+fn engine(error: h2::Error) -> Broken {
+    Broken::Engine(error.reason().unwrap_or(Reason::INTERNAL_ERROR))
 }

@@ -1,0 +1,40 @@
+//! What becomes of a call's answer: passed on as it comes, looked at message by message, or given here.
+
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::answer::Refused;
+use crate::api::operation::Operation;
+use crate::exchange::Exchange;
+
+/// What becomes of an answer
+#[allow(dead_code, reason = "made as soon as answers are judged")]
+pub enum Course {
+    /// Passed on piece by piece
+    Passed,
+    /// Passed on message by message, each as it is, changed, or not at all
+    Looked(Box<dyn Reply>),
+    /// Given here; the engine is not asked
+    Own(Vec<Bytes>),
+}
+
+/// Looks at an answer, message by message
+pub trait Reply: Send {
+    /// What the client gets in the place of a message: the message, another one, or nothing
+    ///
+    /// Until the first message is judged the client has got nothing, so that a refusal then is the whole answer. After that
+    /// it is the answer's end. Either way the engine's side is cancelled.
+    fn message(&mut self, message: Bytes) -> Pin<Box<dyn Future<Output = Result<Option<Bytes>, Refused>> + Send + '_>>;
+
+    /// Changes the trailers, as the text of an error; `grpc-message` is percent-encoded
+    fn trailers(&mut self, _trailers: &mut HeaderMap) {}
+}
+
+impl Exchange {
+    /// What becomes of the answer to an operation that was judged and recorded
+    pub(super) fn course(&mut self, _operation: &Operation) -> Result<Course, Refused> {
+        Ok(Course::Passed)
+    }
+}
