@@ -212,6 +212,11 @@ pub fn denial(policy: &str, verdict: &Verdict) -> String {
         };
         format!("{}{place} is refused, {by}: {why}", ask.what)
     };
+    // Whoever takes the way out of one of these asks for none of the others.
+    let whole = |(ask, _): &(&Ask, &Refusal)| matches!(ask.what, What::Builder | What::SecondBuild);
+    if let Some(refused) = verdict.refused().find(whole) {
+        return each(refused);
+    }
     let told = |(ask, _): &(&Ask, &Refusal)| !matches!(ask.what, What::Foreign(..));
     let alone = !verdict.refused().any(|refused| told(&refused));
     // Beside other reasons, what is another's would be told from what is missing.

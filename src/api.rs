@@ -6,6 +6,7 @@
 
 pub mod archive;
 pub mod bind;
+pub mod build;
 pub mod buildkit;
 pub mod call;
 pub mod closed;

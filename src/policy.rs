@@ -236,12 +236,21 @@ pub struct Rule {
     pub when: Vec<(Fact, Regex)>,
     /// Shown to who is refused
     pub reason: String,
-    /// Whether a container is made without `Privileged`
-    pub strip_privileged: bool,
+    /// What becomes of a container's `Privileged`
+    pub privileged: Option<Rights>,
     /// The runtime a container is made with
     pub runtime: Option<String>,
     /// Where it stands
     pub line: Line,
+}
+
+/// What a rule does with `--privileged`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rights {
+    /// The container is made without it
+    Strip,
+    /// It is granted, in the runtime that the same rule forces
+    Allow,
 }
 
 /// What a matching rule does

@@ -694,7 +694,7 @@ error[P005]: `stripped` is not known here
  --> policy.toml:3:14
   |
 3 | privileged = "stripped"
-  |              ^^^^^^^^^^ expected strip
+  |              ^^^^^^^^^^ expected strip, allow
 
 error[P014]: an empty value cannot be forced
  --> policy.toml:4:14
@@ -806,5 +806,65 @@ error[P005]: `mine` is not known here
   |
 2 | visible = 'mine'
   |           ^^^^^^ expected all, own
+"##);
+}
+
+#[test]
+fn all_rights_are_granted_to_a_pinned_image_in_a_runtime_that_keeps_them_only() {
+    let open = report(
+        r##"
+[[rule]]
+id         = "builder"
+privileged = "allow"
+when       = { image = '^docker\.io/moby/buildkit:.*$' }
+
+[[rule]]
+id         = "plain"
+privileged = "allow"
+runtime    = "runc"
+
+[[rule]]
+id         = "word"
+privileged = "keep"
+"##,
+    );
+    insta::assert_snapshot!(open, @r##"
+error[P018]: all rights of the host are granted here
+ --> policy.toml:3:14
+  |
+3 | privileged = "allow"
+  |              ^^^^^^^ no `runtime` is forced
+  |
+  = help: force one that keeps them from the host: runtime = "sysbox-runc"
+
+error[P018]: all rights are granted to an image that may change
+ --> policy.toml:4:24
+  |
+4 | when       = { image = '^docker\.io/moby/buildkit:.*$' }
+  |                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ names no digest
+  |
+  = help: end the image with its digest: when = { image = '^docker\.io/moby/buildkit:[^@]*@sha256:…$' }, all 64 digits
+
+error[P018]: all rights are granted to an image that may change
+ --> policy.toml:8:14
+  |
+8 | privileged = "allow"
+  |              ^^^^^^^ names no digest
+  |
+  = help: end the image with its digest: when = { image = '^docker\.io/moby/buildkit:[^@]*@sha256:…$' }, all 64 digits
+
+error[P018]: `runc` gives a privileged container all rights of the host
+ --> policy.toml:9:14
+  |
+9 | runtime    = "runc"
+  |              ^^^^^^
+  |
+  = help: force a runtime that keeps them from the host, as `sysbox-runc` or `kata`
+
+error[P005]: `keep` is not known here
+  --> policy.toml:13:14
+   |
+13 | privileged = "keep"
+   |              ^^^^^^ expected strip, allow
 "##);
 }

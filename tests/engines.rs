@@ -11,6 +11,7 @@
 
 mod engines {
     pub mod bollard_job;
+    pub mod builder;
     pub mod caller;
     pub mod case;
     pub mod command;
@@ -43,6 +44,11 @@ mod engines {
 #[test]
 fn a_ci_job_runs_with_a_client_that_knows_nothing_of_it() {
     engines::setting::on_each_engine(engines::bollard_job::run);
+}
+
+#[test]
+fn a_builder_of_ones_own_is_refused_or_runs_where_a_rule_says() {
+    engines::setting::on_each_engine(engines::builder::run);
 }
 
 #[test]

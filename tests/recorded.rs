@@ -40,7 +40,6 @@ const REFUSED: &[(&str, &str)] = &[
     ("body field ClusterVolumeSpec: unknown field", "cluster volumes belong to swarm, which is closed"),
     ("body field HostConfig.Isolation: unknown field", "Windows only; sent for --isolation alone"),
     ("query parameter `securityopt`: ", "Windows only; an engine on Linux refuses it too"),
-    ("query parameter `session`: ", "BuildKit's builds, which are closed"),
 ];
 
 /// What is dropped though it says something: no engine from API 1.24 on reads it

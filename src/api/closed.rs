@@ -21,7 +21,7 @@ macro_rules! closed {
 }
 
 closed! {
-    "only builds by way of the session's own connection can be judged, and those end with it" => [
+    "the classic builder has nothing to cancel by id; end the request of the build itself" => [
         "POST" "/build/cancel" "build.cancel",
     ];
     "a session comes over POST /session" => ["gRPC" "/moby.buildkit.v1.Control/Session" "build.session.grpc"];

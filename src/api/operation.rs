@@ -7,6 +7,7 @@
 use hyper::Method;
 
 use crate::api::bind::HostPath;
+use crate::api::build::Build;
 use crate::api::buildkit::bridge::{
     Evaluate, ReadDir, ReadFile, ResolveImageConfig, ResolveSourceMeta, Return, Solve as BridgeSolve, StatFile, Warn,
 };
@@ -229,7 +230,7 @@ operations! {
     ImageCommit "image.commit" POST "/commit" Stream Request<(), q::Commit, OptionalBody<Config>>;
     DistributionInspect "image.distribution" GET "/distribution/{name..}/json" Stream Request<ImageRef, (), (), Auth>;
 
-    BuildClassic "build.build" POST "/build" Stream Request<(), q::Build, Stream, AuthConfig>;
+    BuildClassic "build.build" POST "/build" Stream Request<(), Build, Stream, AuthConfig>;
     BuildPrune "build.prune" POST "/build/prune" Stream Request<(), q::PruneBuild>;
 
     VolumeList "volume.list" GET "/volumes" Whole Request<(), q::Filtered>;

@@ -1,12 +1,8 @@
 //! The query parameters of each operation, API 1.24 to 1.51.
 
-use std::collections::BTreeMap;
-
-use crate::api::host_config::Ulimit;
 use crate::api::image_ref::ImageRef;
 use crate::api::names::ContainerRef;
-use crate::api::query::{Filters, Ignored, JsonParam, Vacant};
-use crate::api::value::Plain;
+use crate::api::query::{Filters, Ignored, Vacant};
 use crate::query;
 
 query! {
@@ -418,75 +414,5 @@ query! {
         "max-used-space" since 48 => max_used_space: Option<i64>,
         /// Bytes to leave free (1.48)
         "min-free-space" since 48 => min_free_space: Option<i64>,
-    }
-}
-
-query! {
-    /// `POST /build`, classic builder
-    pub struct Build {
-        /// Names of the image; all values count
-        "t" => tags: Vec<String>,
-        /// Context fetched by the engine on the host
-        "remote" => remote: String,
-        /// Path in the context
-        "dockerfile" => dockerfile: String,
-        /// Lines of `/etc/hosts`
-        "extrahosts" => extra_hosts: Vec<String>,
-        /// Refused by the engine on Linux
-        "securityopt" => security_opt: Vacant,
-        /// As `HostConfig.NetworkMode`
-        "networkmode" => network_mode: String,
-        /// Parent cgroup
-        "cgroupparent" => cgroup_parent: String,
-        /// Bytes
-        "memory" => memory: Option<i64>,
-        /// Memory and swap in bytes
-        "memswap" => memory_swap: Option<i64>,
-        /// Relative weight
-        "cpushares" => cpu_shares: Option<i64>,
-        /// Microseconds
-        "cpuperiod" => cpu_period: Option<i64>,
-        /// Microseconds a period
-        "cpuquota" => cpu_quota: Option<i64>,
-        /// CPUs as `0-3,7`
-        "cpusetcpus" => cpuset_cpus: String,
-        /// Memory nodes as `0-3,7`
-        "cpusetmems" => cpuset_mems: String,
-        /// Bytes of `/dev/shm`
-        "shmsize" => shm_size: Option<i64>,
-        /// Limits of the steps
-        "ulimits" => ulimits: JsonParam<Option<Vec<Plain<Ulimit>>>>,
-        /// Build arguments, `null` for one without a value; values may be secrets
-        "buildargs" => build_args: JsonParam<Option<BTreeMap<String, Option<String>>>>,
-        /// Labels of the image
-        "labels" => labels: JsonParam<Option<BTreeMap<String, String>>>,
-        /// Images whose layers may be used
-        "cachefrom" => cache_from: JsonParam<Option<Vec<String>>>,
-        /// BuildKit's
-        "outputs" => outputs: Vacant,
-        /// Stage
-        "target" => target: String,
-        /// As `linux/arm64/v8`
-        "platform" => platform: String,
-        /// BuildKit's
-        "session" => session: Vacant,
-        /// Handle for cancel
-        "buildid" => build_id: String,
-        /// 1 is the classic builder, 2 is BuildKit
-        "version" => version: String,
-        /// No output
-        "q" => quiet: bool,
-        /// No cache
-        "nocache" => no_cache: bool,
-        /// Ask registries for newer images
-        "pull" => pull: bool,
-        /// Remove containers of the steps (default)
-        "rm" => remove: Option<bool>,
-        /// Also after a failure
-        "forcerm" => force_remove: bool,
-        /// One layer (experimental)
-        "squash" => squash: bool,
-        /// Windows only
-        "isolation" => isolation: Vacant,
     }
 }

@@ -9,7 +9,7 @@ use crate::api::request::{JsonBody, Request};
 use crate::policy::facts::named_facts;
 use crate::policy::judge::{Facts, matches, real_name_facts};
 use crate::policy::modify::Change;
-use crate::policy::{Effect, Policy, Rule};
+use crate::policy::{Effect, Line, Policy, Rights, Rule};
 
 /// What rules make of an operation
 #[derive(Default)]
@@ -34,7 +34,7 @@ pub fn amend<'a>(policy: &'a Policy, operation: &Operation, facts: &Facts) -> Am
     for rule in policy.rules.iter().filter(|rule| rule.effect == Effect::Change && matches(rule, name, &named)) {
         let Some(body) = create(amended.operation.get_or_insert_with(|| operation.clone())) else { continue };
         let settings = &mut body.host_mut().settings;
-        if rule.strip_privileged && settings.privileged {
+        if rule.privileged == Some(Rights::Strip) && settings.privileged {
             settings.privileged = false;
             amended.changes.push(change("HostConfig.Privileged", "true", "false", rule));
         }
@@ -49,6 +49,12 @@ impl Amended<'_> {
     /// The operation as it is judged
     pub fn judged<'b>(&'b self, came: &'b Operation) -> &'b Operation {
         self.operation.as_ref().unwrap_or(came)
+    }
+
+    /// The rule that grants `--privileged`, which only the one whose runtime is used can do
+    pub fn privileged(&self) -> Option<&Line> {
+        let (rule, ..) = self.runtime.as_ref()?;
+        (rule.privileged == Some(Rights::Allow)).then_some(&rule.line)
     }
 
     /// What is sent: `modify` makes it of what was judged, and what rules force comes last
@@ -155,6 +161,62 @@ mod tests {
         let (decision, ..) =
             sent(policy, r#"{"Image":"alpine","HostConfig":{"Runtime":"sysbox-runc"}}"#, &Facts::default());
         assert_eq!(decision, Decision::Deny, "a runtime is not granted by being forced elsewhere");
+    }
+
+    const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    /// Grants what buildx asks for beside all rights
+    fn builders(rules: &str) -> String {
+        let pinned = format!("^docker\\.io/moby/buildkit:[^@]*@{DIGEST}$");
+        let rest = "allow = ['container']\n[images]\nallow = ['**']\n[run]\nrestart = ['unless-stopped']\ncgroup_parent = ['/docker/buildx']\n";
+        format!("{rest}{}", rules.replace("PINNED", &pinned))
+    }
+
+    const BUILDER: &str =
+        "[[rule]]\nid = 'builder'\nprivileged = 'allow'\nruntime = 'sysbox-runc'\nwhen = { image = 'PINNED' }\n";
+
+    fn builder(image: &str, runtime: &str) -> String {
+        format!(
+            r#"{{"Image":"{image}","HostConfig":{{"Privileged":true,"Runtime":"{runtime}","RestartPolicy":{{"Name":"unless-stopped"}},"CgroupParent":"/docker/buildx"}}}}"#
+        )
+    }
+
+    #[test]
+    fn a_pinned_image_has_all_rights_in_the_runtime_that_its_rule_forces_and_in_no_other() {
+        let image = format!("moby/buildkit:buildx-stable-1@{DIGEST}");
+        for (asked, change) in [("", ">sysbox-runc"), ("runc", "runc>sysbox-runc")] {
+            let (decision, body, changes) = sent(&builders(BUILDER), &builder(&image, asked), &Facts::default());
+            assert_eq!((decision, changes.join(";")), (Decision::Modify, format!("HostConfig.Runtime {change}")));
+            assert!(body.contains(r#""Runtime":"sysbox-runc""#) && body.contains(r#""Privileged":true"#), "{body}");
+        }
+        // The first rule that forces a runtime is the one that is heard.
+        let plain = "[[rule]]\nid = 'plain'\nruntime = 'runc'\nwhen = { image = '^docker\\.io/moby/.*$' }\n";
+        let (decision, ..) = sent(&builders(&format!("{plain}{BUILDER}")), &builder(&image, ""), &Facts::default());
+        assert_eq!(decision, Decision::Deny);
+        let strip = "[[rule]]\nid = 'strip'\nprivileged = 'strip'\nwhen = { image = '^docker\\.io/moby/.*$' }\n";
+        let (decision, body, _) =
+            sent(&builders(&format!("{BUILDER}{strip}")), &builder(&image, ""), &Facts::default());
+        assert_eq!(decision, Decision::Modify);
+        assert!(!body.contains("Privileged"), "{body}");
+    }
+
+    #[test]
+    fn no_other_image_has_the_rights_of_a_pinned_one() {
+        let other = DIGEST.replace('0', "1");
+        for image in [
+            "moby/buildkit:buildx-stable-1".to_owned(),
+            "moby/buildkit".to_owned(),
+            format!("moby/buildkit@{other}"),
+            format!("moby/buildkit:x@{other}"),
+            format!("evil.example.com/moby/buildkit:x@{DIGEST}"),
+        ] {
+            let (decision, ..) = sent(&builders(BUILDER), &builder(&image, "sysbox-runc"), &Facts::default());
+            assert_eq!(decision, Decision::Deny, "{image}");
+        }
+        let forbidden = format!("{}[[rule]]\nid = 'none'\nforbid = 'container.create'\n", builders(BUILDER));
+        let image = format!("moby/buildkit:x@{DIGEST}");
+        let (decision, ..) = sent(&forbidden, &builder(&image, ""), &Facts::default());
+        assert_eq!(decision, Decision::Deny, "forbid beats allow");
     }
 
     #[test]

@@ -32,6 +32,10 @@ pub enum What {
     Publish(Publish),
     /// A word of `docker run` or of another command, with its value
     Flag(Flag, String),
+    /// The builder of buildx's `docker-container` driver: a privileged container that its client commands
+    Builder,
+    /// A build by BuildKit through `POST /build`, which cannot be made to keep to a policy
+    SecondBuild,
     /// An object that belongs to somebody else
     Foreign(Object, String),
     /// To give a name to an image, or to take one away, that is not the caller's own: the name, and why not
@@ -274,8 +278,6 @@ flags! {
     Remote "build" "remote" Patterns "send the context or archive yourself";
     /// Images whose layers a build may reuse
     CacheFrom "build" "cache_from" Patterns "build without --cache-from";
-    /// The builder: `1` classic, `2` BuildKit
-    Builder "build" "builder" Patterns "set DOCKER_BUILDKIT=0";
     /// A build argument that changes the builder
     BuildArg "build" "arg" Patterns "build without the argument";
 }
@@ -311,6 +313,8 @@ impl fmt::Display for What {
                 }
             }
             Self::Flag(flag, value) => write!(f, "{}={}", flag.key(), without_secrets(value)),
+            Self::Builder => f.write_str("a privileged builder of one's own"),
+            Self::SecondBuild => f.write_str("BuildKit by `/build?version=2`"),
             Self::Foreign(object, name) => write!(f, "{} {name} of another owner", object.as_str()),
             Self::Taken(name, why) => write!(f, "image {name} ({why})"),
             Self::Borrowed(object, name) => write!(f, "{} {name}, which is there to be used,", object.as_str()),
@@ -343,6 +347,8 @@ impl What {
             Self::Flag(Flag::ExecPrivileged, _) => "exec_privileged",
             Self::Flag(Flag::ExecUser, _) => "exec_user",
             Self::Flag(flag, _) => flag.key(),
+            Self::Builder => "privileged",
+            Self::SecondBuild => "builder",
             Self::Foreign(..) => "foreign",
             Self::Taken(..) => "taken",
             Self::Borrowed(..) => "borrowed",

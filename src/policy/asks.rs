@@ -160,6 +160,7 @@ fn of(operation: &Operation, asks: &mut Asks) {
         }) => {
             container_name(name.as_ref(), asks);
             create(body, asks);
+            host::builder(name.as_ref().map_or("", Name::as_str), &mut asks.0);
         }
         O::ContainerRename(Request { query: q::Rename { name }, .. }) => container_name(name.as_ref(), asks),
         O::ContainerUpdate(Request { body: JsonBody(Update { resources, restart_policy }), .. }) => {

@@ -222,4 +222,5 @@ const QUERY_SAMPLES: &[&str] = &[
     "{\"sample\":\"sample\"}",
     "[{\"Name\":\"nofile\",\"Soft\":1}]",
     "{\"label\":[\"a\"]}",
+    "[{\"Type\":\"local\"}]",
 ];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::api::bind::HostPath;
 use crate::api::image_ref::ImageRef;
 use crate::api::operation::Operation;
-use crate::policy::amend::amend;
+use crate::policy::amend::{Amended, amend};
 use crate::policy::ask::{Ask, Flag, GrantKind, Object, What};
 use crate::policy::asks::asks;
 use crate::policy::facts::named_facts;
@@ -180,11 +180,11 @@ impl Verdict {
 /// Judges an operation, and changes it as the policy says
 pub fn judge(policy: &Policy, operation: Operation, facts: &Facts) -> (Operation, Verdict) {
     if policy.mode == Mode::Record {
-        let asks = weigh(policy, &operation, facts);
+        let asks = weigh(policy, &Amended::default(), &operation, facts);
         return (operation, Verdict { decision: Decision::Allow, asks, changes: Vec::new() });
     }
     let amended = amend(policy, &operation, facts);
-    let asks = weigh(policy, amended.judged(&operation), facts);
+    let asks = weigh(policy, &amended, &operation, facts);
     let denied = asks.iter().any(|judged| judged.granted.is_err());
     if denied && policy.mode == Mode::Enforce {
         return (operation, Verdict { decision: Decision::Deny, asks, changes: Vec::new() });
@@ -208,18 +208,20 @@ pub fn judge_names(policy: &Policy, asks: Vec<Ask>) -> Verdict {
 
 /// The refusal, if it is one, before anything is done for what would pass
 pub fn refused(policy: &Policy, operation: &Operation, facts: &Facts) -> Option<Verdict> {
-    refusal(policy, weigh(policy, amend(policy, operation, facts).judged(operation), facts))
+    refusal(policy, weigh(policy, &amend(policy, operation, facts), operation, facts))
 }
 
 /// The refusal that nothing looked up can change, so that the engine is not even asked
 pub fn refused_unseen(policy: &Policy, operation: &Operation, facts: &Facts) -> Option<Verdict> {
     let amended = amend(policy, operation, facts);
-    let mut asks = weigh(policy, amended.judged(operation), facts);
+    let mut asks = weigh(policy, &amended, operation, facts);
     let by_id = asks.iter().any(|judged| matches!(&judged.ask.what, What::Image(image) if image.may_be_id()));
     let changing = policy.rules.iter().any(|rule| rule.effect == Effect::Change);
     // A path may lead elsewhere, and what looks like an image's name may be the beginning of an id, of which a rule knows.
     asks.retain(|judged| match &judged.ask.what {
-        What::Flag(Flag::Privileged | Flag::Runtime, _) => judged.granted.is_ok() || !(by_id && changing),
+        What::Builder | What::Flag(Flag::Privileged | Flag::Runtime, _) => {
+            judged.granted.is_ok() || !(by_id && changing)
+        }
         What::Mount(_) => judged.granted.is_ok() || policy.mounts.allow.is_empty(),
         What::Image(image) => judged.granted.is_ok() || !image.may_be_id(),
         _ => true,
@@ -233,7 +235,8 @@ fn refusal(policy: &Policy, asks: Vec<Judged>) -> Option<Verdict> {
 }
 
 /// Every ask of an operation, held against the policy
-fn weigh(policy: &Policy, operation: &Operation, facts: &Facts) -> Vec<Judged> {
+fn weigh(policy: &Policy, amended: &Amended<'_>, came: &Operation, facts: &Facts) -> Vec<Judged> {
+    let operation = amended.judged(came);
     let mut found = asks(operation);
     if policy.mode == Mode::Record {
         return found.into_iter().map(|ask| Judged { ask, granted: Ok(None) }).collect();
@@ -273,6 +276,10 @@ fn weigh(policy: &Policy, operation: &Operation, facts: &Facts) -> Vec<Judged> {
                 What::Mount(mount) => {
                     let by_lines = granted(policy, &ask.what);
                     given::granted(policy, mount, facts.given(&ask.field), facts.has.as_deref(), by_lines)
+                }
+                What::Builder | What::Flag(Flag::Privileged, _) => {
+                    let by_rule = |refusal| amended.privileged().cloned().ok_or(refusal);
+                    granted(policy, &ask.what).or_else(by_rule)
                 }
                 // What is there is not made, and what is not there is an ask of its own.
                 other => match facts.given_to_make(&ask.field).and_then(|given| given.line(policy)) {
@@ -419,6 +426,15 @@ fn granted(policy: &Policy, what: &What) -> Result<Line, Refusal> {
             let hit = |pattern: &TextPattern| pattern.0.is_match(value);
             decide(grants, hit, hit, &way_out(*flag))
         }
+        What::Builder => granted(policy, &What::Flag(Flag::Privileged, "true".to_owned())).map_err(|refusal| {
+            let why = "use the default builder (`docker buildx use default`), or a remote builder that an operator runs";
+            Refusal { why: why.to_owned(), ..refusal }
+        }),
+        What::SecondBuild => Err(Refusal {
+            line: None,
+            why: "what a policy says of a build cannot be put into it; use buildx (package docker-buildx or \
+                  docker-buildx-plugin), or DOCKER_BUILDKIT=0 for the classic builder".to_owned(),
+        }),
         What::Foreign(object, _) => Err(Refusal {
             line: policy.isolate.clone(),
             why: format!("touch only the {}s that were made through this socket", object.as_str()),

@@ -11,10 +11,10 @@ mod volumes;
 
 use std::collections::BTreeMap;
 
+use crate::api::build::Build;
 use crate::api::create::Create;
 use crate::api::host_config::{Resources, Ulimit};
 use crate::api::operation::Operation;
-use crate::api::parameters::Build;
 use crate::api::request::{JsonBody, Request};
 use crate::api::value::{Plain, Words};
 use crate::policy::judge::Facts;

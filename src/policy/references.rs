@@ -1,6 +1,7 @@
 //! Which objects an operation touches by name, so that somebody can look up what they are and whose.
 
 use crate::api::bind::BindSource;
+use crate::api::build::Build;
 use crate::api::create::Create;
 use crate::api::endpoint::EndpointSettings;
 use crate::api::names::Name;
@@ -177,7 +178,7 @@ fn of(operation: &Operation, found: &mut References) {
                 Purpose::Change,
             );
         }
-        O::BuildClassic(Request { query: q::Build { network_mode, .. }, .. }) => {
+        O::BuildClassic(Request { query: Build { network_mode, .. }, .. }) => {
             found.network(network_mode, "query.networkmode");
         }
         O::ImageExport(Request { subject, .. }) => found.image(subject.as_str(), IMAGE_PATH),

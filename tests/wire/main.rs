@@ -23,6 +23,7 @@ mod world;
 
 mod answers;
 mod body;
+mod builder;
 mod caller;
 mod closed;
 mod command;

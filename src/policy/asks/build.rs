@@ -1,6 +1,10 @@
-//! Asks of a classic build, all of them in the query.
+//! Asks of `POST /build`, all of them in the query.
+//!
+//! With `version=2` it is BuildKit that builds, and its front end reads what the query does not say: `# syntax=` out of
+//! the Dockerfile, cache mounts, what `ADD` fetches. Nothing that a policy says of those can be put into such a request,
+//! nor is its session anybody's, so that no policy grants it.
 
-use crate::api::parameters::Build;
+use crate::api::build::Build;
 use crate::policy::ask::{Flag, What};
 use crate::policy::asks::{Asks, host, network, plain};
 
@@ -37,11 +41,11 @@ pub(super) fn build(query: &Build, asks: &mut Asks) {
         cpuset_cpus: _,
         cpuset_mems: _,
         shm_size: _,
-        // Without a meaning for the classic builder on Linux; only empty ones are read.
+        // Without a meaning on Linux; only empty ones are read.
         security_opt: _,
-        outputs: _,
-        session: _,
         isolation: _,
+        outputs,
+        session,
     } = query;
     for (index, tag) in tags.iter().filter(|tag| !tag.is_empty()).enumerate() {
         asks.image(tag, &format!("query.t[{index}]"));
@@ -64,7 +68,17 @@ pub(super) fn build(query: &Build, asks: &mut Asks) {
     if build_id.starts_with("upload-request") {
         asks.add(What::Odd("build id", build_id.clone()), "query.buildid");
     }
-    if !matches!(version.as_str(), "" | "1") {
-        asks.flag(Flag::Builder, version, "query.version");
+    match version.as_str() {
+        // The classic builder of every engine from 20.10 on refuses a session, and drops outputs unread.
+        "" | "1" => {
+            if !session.is_empty() {
+                asks.add(What::Odd("session", session.clone()), "query.session");
+            }
+            for (index, output) in outputs.0.iter().flatten().map(plain).enumerate() {
+                asks.add(What::Odd("output", output.kind.clone()), format!("query.outputs[{index}]"));
+            }
+        }
+        "2" => asks.add(What::SecondBuild, "query.version"),
+        other => asks.add(What::Odd("builder", other.to_owned()), "query.version"),
     }
 }

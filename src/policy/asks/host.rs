@@ -3,8 +3,9 @@
 use crate::api::host_config::{
     DeviceMapping, DeviceRequest, LogConfig, PortBinding, Resources, RestartPolicy, Settings, Ulimit,
 };
+use crate::api::image_ref::Meaning;
 use crate::api::value::Plain;
-use crate::policy::ask::{Flag, Publish, What};
+use crate::policy::ask::{Ask, Flag, Publish, What};
 use crate::policy::asks::{Asks, mount, network, plain};
 
 pub(super) fn settings(settings: &Settings, asks: &mut Asks) {
@@ -101,6 +102,26 @@ pub(super) fn settings(settings: &Settings, asks: &mut Asks) {
         asks.flag(Flag::Systempaths, format!("readonly=[{}]", paths.join(",")), "HostConfig.ReadonlyPaths");
     }
 }
+
+/// `docker buildx create --driver docker-container` asks for all rights of the host: who is refused them here is told what
+/// builds without, and of no lesser ask beside them
+pub(super) fn builder(name: &str, asks: &mut [Ask]) {
+    let of_buildkit = |ask: &Ask| match &ask.what {
+        What::Image(image) => matches!(image.meaning(), Meaning::Named(named) if named.repository == BUILDKIT),
+        _ => false,
+    };
+    if !name.starts_with(BUILDER) && !asks.iter().any(of_buildkit) {
+        return;
+    }
+    for ask in asks.iter_mut().filter(|ask| matches!(ask.what, What::Flag(Flag::Privileged, _))) {
+        ask.what = What::Builder;
+    }
+}
+
+/// How buildx calls its containers
+const BUILDER: &str = "buildx_buildkit_";
+/// The image of its containers, unless told otherwise
+const BUILDKIT: &str = "docker.io/moby/buildkit";
 
 pub(super) fn resources(resources: &Resources, prefix: &str, asks: &mut Asks) {
     let Resources {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::api::build::Build;
 use crate::api::create::Config;
 use crate::api::parameters as q;
 use crate::api::request::OptionalBody;
@@ -15,7 +16,7 @@ fn labels(stamped: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, 
     stamped.iter().filter(|(key, _)| IMAGES.contains(&key.as_str()))
 }
 
-pub(super) fn build(stamped: &BTreeMap<String, String>, query: &mut q::Build) {
+pub(super) fn build(stamped: &BTreeMap<String, String>, query: &mut Build) {
     for (key, value) in labels(stamped) {
         query.labels.0.get_or_insert_default().insert(key.clone(), value.clone());
     }
@@ -75,7 +76,7 @@ mod tests {
 
     #[test]
     fn what_is_for_containers_alone_is_not_put_on_images() {
-        let mut query = q::Build::default();
+        let mut query = Build::default();
         build(&stamped("a"), &mut query);
         assert_eq!(query.labels.0.unwrap().into_keys().collect::<Vec<_>>(), [OWNER_LABEL]);
     }

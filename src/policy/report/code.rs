@@ -67,6 +67,8 @@ codes! {
     BadRequest "P016" Error;
     /// A test whose verdict is another one
     TestFailed "P017" Error;
+    /// A rule that grants all rights of the host
+    OpenRights "P018" Error;
     /// A key without effect in this version
     NoEffect "P101" Warning;
     /// A grant that another one contains
