@@ -12,6 +12,7 @@ use crate::message;
 pub mod bridge;
 pub mod content;
 pub mod control;
+pub mod image_config;
 pub mod llb;
 pub mod session;
 pub mod source_policy;

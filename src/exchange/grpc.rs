@@ -4,6 +4,7 @@
 //! message by message where something in it is judged or shown, and else piece by piece.
 
 mod frames;
+mod names;
 mod pump;
 mod reply;
 
@@ -22,6 +23,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 
 use self::frames::{Received, only_message};
+use self::names::Naming;
 use self::pump::{Refusal, pump};
 use self::reply::{Course, Reply};
 use crate::answer::{Refused, grpc_code};
@@ -31,6 +33,7 @@ use crate::api::route::NoRoute;
 use crate::audit::record::Outcome;
 use crate::engine::Link;
 use crate::engine::channel::{BUILD_ID, Channel, Metadata, NO_BUDGET, TIMEOUT, WINDOW};
+use crate::exchange::images::Hold;
 use crate::exchange::{Exchange, Gate, Ready, Who, body};
 use crate::stream::{End, open};
 
@@ -146,7 +149,7 @@ impl Exchange {
         let message = only_message(std::mem::take(&mut whole.bytes))?;
         let operation = (endpoint.read)(Parts { name, body: Content::Message(message), ..Parts::default() })?;
         let version = self.enter(None).await?;
-        let Ready { recorded, images: _, hold: _, volumes: _, during: _during, soon: _ } =
+        let Ready { recorded, images, mut hold, volumes: _, during: _during, soon: _ } =
             self.prepare(operation, version).await?;
         let reply = match self.course(recorded.approved().operation())? {
             Course::Passed => None,
@@ -156,7 +159,18 @@ impl Exchange {
                 return Ok(Answered { from: From::Here(messages), end });
             }
         };
-        let response = channel.call(&recorded, metadata).await?;
+        hold.sent();
+        let response = match channel.call(&recorded, metadata).await.map_err(Refused::from) {
+            Ok(response) => response,
+            Err(why) => {
+                hold.lost(&why, images.as_ref()).await;
+                return Err(why);
+            }
+        };
+        let reply = match (hold, images) {
+            (Hold::Nothing, _) | (_, None) => reply,
+            (hold, Some(images)) => Some(Box::new(Naming { hold, images, inner: reply }) as Box<dyn Reply>),
+        };
         let end = self.ending(response.status())?;
         Ok(Answered { from: From::Engine(response, reply), end })
     }

@@ -276,6 +276,8 @@ flags! {
     NetworkScope "network" "scope" Patterns "create a plain local network";
     /// A context or archive the engine fetches from the host's network
     Remote "build" "remote" Patterns "send the context or archive yourself";
+    /// What a build gives its client in place of an image: `local`, `tar`, `oci`, `docker`
+    Output "build" "output" Patterns "build an image: leave --output out";
     /// Images whose layers a build may reuse
     CacheFrom "build" "cache_from" Patterns "build without --cache-from";
     /// A build argument that changes the builder

@@ -5,6 +5,7 @@
 
 mod build;
 mod changes;
+mod exporter;
 mod host;
 mod mount;
 mod network;
@@ -16,7 +17,7 @@ use crate::api::image_ref::ImageRef;
 use crate::api::names::{ContainerRef, Name};
 use crate::api::operation::Operation;
 use crate::api::parameters as q;
-use crate::api::request::{JsonBody, OptionalBody, Request};
+use crate::api::request::{JsonBody, OptionalBody, Protobuf, Request};
 use crate::api::value::Plain;
 use crate::policy::ask::{Ask, Flag, What};
 use crate::policy::view::is_reserved;
@@ -143,9 +144,9 @@ fn of(operation: &Operation, asks: &mut Asks) {
         O::BuildPrune(_) | O::VolumeList(_) | O::VolumePrune(_) | O::VolumeInspect(_) | O::VolumeRemove(_) => {}
         O::NetworkList(_) | O::NetworkPrune(_) | O::NetworkDisconnect(_) | O::NetworkInspect(_) => {}
         O::NetworkRemove(_) => {}
-        O::BuildGrpc(_) | O::BuildSession(_) | O::BuildSolve(_) | O::BuildStatus(_) | O::BuildWorkers(_) => {}
+        O::BuildGrpc(_) | O::BuildSession(_) | O::BuildStatus(_) | O::BuildWorkers(_) => {}
         O::BuildInfo(_) | O::BuildDiskUsage(_) | O::BuildCachePrune(_) | O::BuildHistory(_) => {}
-        O::BuildHistoryUpdate(_) | O::BridgeSolve(_) | O::BridgePing(_) | O::BridgeReturn(_) => {}
+        O::BuildHistoryUpdate(_) | O::BridgeSolve(_) | O::BridgePing(_) => {}
         O::BridgeInputs(_) | O::BridgeEvaluate(_) | O::BridgeReadFile(_) | O::BridgeReadDir(_) => {}
         O::BridgeStatFile(_) | O::BridgeResolveImage(_) | O::BridgeResolveSource(_) | O::BridgeWarn(_) => {}
         O::ContentInfo(_) | O::ContentRead(_) => {}
@@ -217,6 +218,8 @@ fn of(operation: &Operation, asks: &mut Asks) {
             }
         }
         O::BuildClassic(Request { query, .. }) => build::build(query, asks),
+        O::BuildSolve(Request { body: Protobuf(solve), .. }) => exporter::exporters(solve, asks),
+        O::BridgeReturn(Request { body: Protobuf(returned), .. }) => exporter::returned(returned, asks),
         O::VolumeCreate(Request { body: JsonBody(body), .. }) => {
             let CreateVolume { name, driver, driver_opts, labels } = body;
             asks.new_name("volume name", name, "Name");

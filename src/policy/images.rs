@@ -12,10 +12,11 @@ use crate::policy::asks::asks;
 /// The names that an operation gives to images, with their fields; those in an archive that is loaded are not known yet
 pub fn made(operation: &Operation) -> Vec<(String, String)> {
     use Operation as O;
-    let (O::BuildClassic(_) | O::ImageTag(_) | O::ImageCommit(_) | O::ImageImport(_)) = operation else {
+    let (O::BuildClassic(_) | O::BuildSolve(_) | O::ImageTag(_) | O::ImageCommit(_) | O::ImageImport(_)) = operation
+    else {
         return Vec::new();
     };
-    let new = |field: &str| field == "query.repo" || field.starts_with("query.t[");
+    let new = |field: &str| field == "query.repo" || field.starts_with("query.t[") || field.contains(".name[");
     images(operation).filter(|(_, field)| new(field)).map(|(image, field)| (name(&image), field)).collect()
 }
 

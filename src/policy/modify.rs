@@ -15,7 +15,7 @@ use crate::api::build::Build;
 use crate::api::create::Create;
 use crate::api::host_config::{Resources, Ulimit};
 use crate::api::operation::Operation;
-use crate::api::request::{JsonBody, Request};
+use crate::api::request::{JsonBody, Protobuf, Request};
 use crate::api::value::{Plain, Words};
 use crate::policy::judge::Facts;
 use crate::policy::{Force, Limits, Line, Policy};
@@ -82,6 +82,7 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
             changes.text("query.cgroupparent", &mut query.cgroup_parent, &forced);
             image::build(stamped, query);
         }
+        Operation::BridgeReturn(Request { body: Protobuf(body), .. }) => image::returned(stamped, body),
         Operation::ImageCommit(Request { body, .. }) => image::commit(stamped, body),
         Operation::ImageImport(Request { query, .. }) => image::import(stamped, query),
         Operation::ImagePrune(Request { query, .. }) if policy.gives_views() => image::prune(stamped, query),

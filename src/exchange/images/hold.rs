@@ -97,6 +97,15 @@ impl Hold {
         }
     }
 
+    /// The answer has ended, and says how
+    pub fn ended(self, well: bool, images: &Images) {
+        if well {
+            return self.done();
+        }
+        let images = images.clone();
+        tokio::spawn(async move { self.failed(&images).await });
+    }
+
     fn done(self) {
         match self {
             Self::Nothing => {}
@@ -141,11 +150,7 @@ struct Followed<B> {
 impl<B> Followed<B> {
     fn end(&mut self) {
         let Some(hold) = self.hold.take() else { return };
-        if !self.errors.found() && self.errors.is_whole() {
-            return hold.done();
-        }
-        let images = self.images.clone();
-        tokio::spawn(async move { hold.failed(&images).await });
+        hold.ended(!self.errors.found() && self.errors.is_whole(), &self.images);
     }
 }
 

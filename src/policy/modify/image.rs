@@ -6,9 +6,12 @@
 use std::collections::BTreeMap;
 
 use crate::api::build::Build;
+use crate::api::buildkit::bridge::Return;
+use crate::api::buildkit::image_config::{is_config, labelled};
 use crate::api::create::Config;
 use crate::api::parameters as q;
 use crate::api::request::OptionalBody;
+use crate::policy::asks::RESERVED_LABELS;
 use crate::policy::modify::{LISTENER_LABEL, OWNER_LABEL};
 
 /// Labels of what is stamped on everything that are for images too: containers made of one inherit the others
@@ -27,6 +30,18 @@ pub(super) fn commit(stamped: &BTreeMap<String, String>, body: &mut OptionalBody
     for (key, value) in labels(stamped) {
         let config = body.0.get_or_insert_default();
         config.labels.get_or_insert_default().insert(key.clone(), value.clone());
+    }
+}
+
+/// The client returns the image's configuration itself, so what it says of labels is said again here
+pub(super) fn returned(stamped: &BTreeMap<String, String>, returned: &mut Return) {
+    let labels: BTreeMap<&str, &str> = labels(stamped).map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let metadata = returned.result.iter_mut().flat_map(|result| &mut result.metadata);
+    for (_, config) in metadata.filter(|(key, _)| is_config(key)) {
+        // What cannot be read is refused, unless nothing is.
+        if let Ok(labelled) = labelled(config, RESERVED_LABELS, &labels) {
+            *config = labelled;
+        }
     }
 }
 
