@@ -25,7 +25,7 @@ use crate::owner::Owner;
 use crate::owner::images::{Ledger, Standing, Taken};
 use crate::policy::Policy;
 use crate::policy::ask::{Ask, Object, What};
-use crate::policy::images::{looked_at, made, missing, name, pulled, pushed, removed};
+use crate::policy::images::{looked_at, made, missing, name, not_found, pulled, pushed, removed, resolved};
 use crate::policy::judge::Pin;
 
 /// The images of one engine, as one owner may see and change them
@@ -103,6 +103,12 @@ impl Images {
             }
             found.facts.foreign.push((Object::Image, given, field));
         }
+        let resolved = resolved(operation);
+        for (object, name, field) in self.unseen(&resolved).await? {
+            let said = resolved.iter().find(|(_, other)| *other == field).map(|(image, _)| not_found(image));
+            found.missing = said.filter(|_| self.policy.gives_views()).map(Refused::Absent).or(found.missing.take());
+            found.facts.foreign.push((object, name, field));
+        }
         if let Some(image) = pushed(operation) {
             self.push(&image, found).await?;
         }
@@ -119,6 +125,23 @@ impl Images {
                 Ok(Hold::Nothing)
             }
         }
+    }
+
+    /// Of images that a build is made of, those that are not there for this owner, as they are judged
+    ///
+    /// One that the engine does not have is fetched from its registry, which is its own to answer.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    pub async fn unseen(&self, sources: &[(ImageRef, String)]) -> Result<Vec<(Object, String, String)>, Refused> {
+        let mut unseen = Vec::new();
+        for (image, field) in sources {
+            let there = look::image(&self.engine, image.given(), field).await?;
+            if there.is_some_and(|there| !self.sees(&there)) {
+                unseen.push((Object::Image, image.given().to_owned(), field.clone()));
+            }
+        }
+        Ok(unseen)
     }
 
     /// Claims names, or says which of them are not to be had

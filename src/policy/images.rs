@@ -5,7 +5,7 @@
 
 use crate::api::image_ref::{ImageRef, Meaning, Named};
 use crate::api::operation::Operation;
-use crate::api::request::Request;
+use crate::api::request::{Protobuf, Request};
 use crate::policy::ask::What;
 use crate::policy::asks::asks;
 
@@ -58,6 +58,31 @@ pub fn looked_at(operation: &Operation) -> Vec<(String, String)> {
         _ => Vec::new(),
     }
 }
+
+/// The images that a build is to know of before it is built on them, with their fields
+pub fn resolved(operation: &Operation) -> Vec<(ImageRef, String)> {
+    let (name, mode, field) = match operation {
+        Operation::BridgeResolveImage(Request { body: Protobuf(body), .. }) => {
+            (Some(body.reference.as_str()), &body.resolve_mode, "Ref")
+        }
+        Operation::BridgeResolveSource(Request { body: Protobuf(body), .. }) => {
+            let source = body.source.as_ref().and_then(|source| source.identifier.strip_prefix(SCHEME));
+            (source, &body.resolve_mode, "Source.identifier")
+        }
+        _ => return Vec::new(),
+    };
+    // The registry alone is asked then.
+    let name = name.filter(|_| mode != "pull");
+    name.and_then(|name| ImageRef::read(name).ok()).map(|image| (image, field.to_owned())).into_iter().collect()
+}
+
+/// What BuildKit says of an image that is not there (0.13 to 0.25)
+pub fn not_found(image: &ImageRef) -> String {
+    format!("{image}: not found")
+}
+
+/// What stands before the name of an image that a build is made of
+pub const SCHEME: &str = "docker-image://";
 
 /// The name in full; a digest counts alone, as the engine pays no heed to a tag beside it
 pub fn name(image: &ImageRef) -> String {
