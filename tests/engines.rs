@@ -11,7 +11,9 @@
 
 mod engines {
     pub mod bollard_job;
+    pub mod build_names;
     pub mod builder;
+    pub mod buildx;
     pub mod caller;
     pub mod case;
     pub mod command;
@@ -119,6 +121,11 @@ fn a_loaded_archive_gives_no_name_that_the_policy_does_not_grant() {
 #[test]
 fn an_image_name_is_its_makers() {
     engines::setting::on_each_engine(engines::image_owners::run);
+}
+
+#[test]
+fn an_image_that_buildkit_builds_is_its_owners() {
+    engines::setting::on_each_engine(engines::build_names::run);
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! The `docker-container` driver of the real buildx: refused in words that say what builds without, and on each engine
 //! allowed for a pinned image in the runtime that a rule forces.
 
-use std::path::Path;
-use std::process::{Command, Output};
-
 use serde_json::json;
 
+use super::buildx::Buildx;
 use super::gate::Gate;
 use super::http::ask;
 use super::setting::Engine;
@@ -80,32 +78,4 @@ pub fn run(engine: &Engine) -> Vec<String> {
     on_the_engine("DELETE", &format!("/containers/{container}{}?force=1&v=1", gate.suffix()));
     on_the_engine("DELETE", &format!("/images/{image}"));
     failed
-}
-
-/// The buildx of the newest generation that the engine's machine has, with builders of its own
-struct Buildx {
-    docker: String,
-    directory: tempfile::TempDir,
-    socket: String,
-}
-
-impl Buildx {
-    fn new(engine: &Engine, socket: &Path) -> Self {
-        // Docker 20.10 came without buildx.
-        let generation = if engine.name == "bookworm" { "trixie" } else { &engine.name };
-        let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engine");
-        let output = Command::new(tool).args(["cli", generation]).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("Dockerfile"), "FROM scratch\n").unwrap();
-        let docker = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-        Self { docker, directory, socket: format!("unix://{}", socket.display()) }
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let mut command = Command::new(&self.docker);
-        command.arg("buildx").args(arguments).current_dir(self.directory.path());
-        command.env("DOCKER_HOST", &self.socket).env("BUILDX_CONFIG", self.directory.path().join("buildx"));
-        command.output().unwrap()
-    }
 }
