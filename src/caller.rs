@@ -40,6 +40,9 @@ pub struct Caller {
     /// The CI job, from those labels of its container that name one
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub job: BTreeMap<String, String>,
+    /// The project of that job, as one text, where nobody but who made the container can have said it; not in the record
+    #[serde(skip)]
+    pub project: Option<String>,
     /// What it may give of its own where it runs in no container; not in the record
     #[serde(skip)]
     pub mounts: Vec<CallerMount>,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use regex::Regex;
 
 use crate::policy::ask::{Access, Flag, Propagation};
+use crate::policy::cache::Cache;
 use crate::policy::cleaning::Cleaning;
 use crate::policy::quota::Quota;
 use crate::policy::report::Report;
@@ -17,6 +18,7 @@ use crate::policy::report::Report;
 pub mod amend;
 pub mod ask;
 pub mod asks;
+pub mod cache;
 pub mod check;
 pub mod cleaning;
 pub mod command;
@@ -59,6 +61,8 @@ pub struct Policy {
     pub share: Share,
     /// Whether an owner sees only images that it has pulled or made itself
     pub own_images: Option<Line>,
+    /// With whom an owner's builds share what is kept between builds
+    pub cache: Cache,
     /// What becomes of an owner's objects when it ends
     pub cleaning: Cleaning,
     /// Whether host paths may be judged by their names where the engine's files cannot be seen

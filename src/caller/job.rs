@@ -28,6 +28,21 @@ impl JobLabels {
     }
 }
 
+/// The labels that name the project of a job, as one text; none where there are none, or an image may have brought them
+///
+/// Which of them a runner sets is not known, so all count: whoever brings one along only leaves the group.
+pub fn project(labels: &BTreeMap<String, String>, of_image: &BTreeMap<String, String>) -> Option<String> {
+    let named = labels.iter().filter(|(key, _)| PROJECT.contains(&key.as_str()));
+    let certain = named.clone().all(|(key, value)| of_image.get(key) != Some(value));
+    let words: Vec<String> = named.map(|(key, value)| format!("{key}={value}")).collect();
+    (certain && !words.is_empty()).then(|| words.join("\n"))
+}
+
+/// Whether any label names a project
+pub fn names_a_project(labels: &BTreeMap<String, String>) -> bool {
+    PROJECT.iter().any(|key| labels.contains_key(*key))
+}
+
 impl Default for JobLabels {
     fn default() -> Self {
         Self::of_keys(DEFAULT.iter().map(|key| (*key).to_owned()))
@@ -61,6 +76,9 @@ const DEFAULT: &[&str] = &[
     "wp_step",
     "com.nirima.jenkins.plugins.docker.*",
 ];
+
+/// Those of them that name its project
+const PROJECT: &[&str] = &["com.buildkite.pipeline_slug", "com.gitlab.gitlab-runner.project.id", "io.drone.repo.slug"];
 
 /// Labels in a record
 const MOST_LABELS: usize = 32;
@@ -105,5 +123,20 @@ mod tests {
         let told = any.of(&many);
         assert_eq!((told.len(), told["000"].as_str()), (32, "é".repeat(128).as_str()));
         assert_eq!(any.of(&labels(&[(&"k".repeat(257), "v")])), BTreeMap::new());
+    }
+
+    #[test]
+    fn a_project_is_named_by_its_runner_alone() {
+        let gitlab = ("com.gitlab.gitlab-runner.project.id", "42");
+        let mine = labels(&[gitlab, ("com.gitlab.gitlab-runner.job.id", "7")]);
+        let next = labels(&[gitlab, ("com.gitlab.gitlab-runner.job.id", "8")]);
+        let none = BTreeMap::new();
+        assert!(project(&mine, &none).is_some() && names_a_project(&mine));
+        assert_eq!(project(&mine, &none), project(&next, &none));
+        assert_eq!(project(&mine, &labels(&[gitlab])), None, "an image may have brought it");
+        assert_eq!(project(&labels(&[("wp_uuid", "1")]), &none), None);
+        let drone = labels(&[("io.drone.repo.slug", "a/b"), gitlab]);
+        assert_eq!(project(&drone, &labels(&[gitlab])), None, "an image that adds another one only leaves the group");
+        assert_ne!(project(&drone, &none), project(&mine, &none));
     }
 }

@@ -101,7 +101,7 @@ impl Exchange {
             self.objects = std::mem::take(&mut found.objects);
         }
         let Facts { given, has, most, .. } = by_name;
-        found.facts = Facts { given, has, most, ..found.facts };
+        found.facts = Facts { given, has, most, cache: sight.cache(), ..found.facts };
         let asked = Asked::of(&operation);
         // Safe from a sweep until the engine has answered.
         let mut pinned = None;

@@ -3,7 +3,9 @@
 
 use crate::caller::CallerMount;
 use crate::exchange::Who;
+use crate::owner::Owner;
 use crate::policy::ask::Object;
+use crate::policy::cache::Cache;
 use crate::policy::references::{Purpose, is_predefined};
 use crate::policy::view::{View, is_reserved, is_whole_id};
 use crate::policy::{Policy, TextPattern};
@@ -47,6 +49,18 @@ impl<'a> Sight<'a> {
         let owner = &self.who.owner;
         let view = || View::new(owner.name(), owner.tag(), unnamed).borrowing_volumes(self.borrows_volumes());
         self.policy.gives_views().then(view)
+    }
+
+    /// The word that parts the build caches of this owner, or of its job's project, from those of others
+    pub fn cache(&self) -> Option<String> {
+        let Who { caller, owner } = self.who;
+        let project = || caller.project.as_ref().map(|project| Owner::new(&format!("project:{project}")));
+        let of = match self.policy.cache {
+            Cache::Own => Some(owner.clone()),
+            Cache::Group => Some(project().unwrap_or_else(|| owner.clone())),
+            Cache::Shared => None,
+        };
+        of.filter(|_| self.policy.gives_views()).map(|owner| owner.tag().to_owned())
     }
 
     /// Whose an object is
@@ -113,7 +127,6 @@ mod tests {
     use super::*;
     use crate::api::bind::HostPath;
     use crate::caller::{Caller, Container};
-    use crate::owner::Owner;
     use crate::policy::compile::compile;
 
     fn job() -> Who {
@@ -191,5 +204,24 @@ mod tests {
         for name in ["app--sw0123456789ab", &"0123456789abcdef".repeat(4)] {
             assert!(!matches(&policy.share.networks, name), "{name}");
         }
+    }
+
+    #[test]
+    fn caches_are_ones_own_or_ones_projects_or_everybodys() {
+        let named = |policy: &str, project: Option<&str>| {
+            let policy = compile("x", policy).unwrap();
+            let Who { caller, owner } = job();
+            let who = Who { caller: Caller { project: project.map(str::to_owned), ..caller }, owner };
+            Sight { who: &who, policy: &policy }.cache()
+        };
+        let own = Some(Owner::new("job-7").tag().to_owned());
+        let isolate = |cache: &str| format!("[owner]\nisolate = true\n[build]\ncache = '{cache}'");
+        assert_eq!(named(&isolate("own"), Some("p=1")), own);
+        assert_eq!(named(&isolate("group"), None), own);
+        assert_eq!(named(&isolate("group"), Some("p=1")), named(&isolate("group"), Some("p=1")));
+        assert_ne!(named(&isolate("group"), Some("p=1")), own);
+        assert_ne!(named(&isolate("group"), Some("p=1")), named(&isolate("group"), Some("p=2")));
+        assert_eq!(named(&isolate("shared"), Some("p=1")), None);
+        assert_eq!(named("", None), None, "nothing is anybody's own there");
     }
 }

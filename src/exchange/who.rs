@@ -14,11 +14,12 @@ use super::{Gate, Who};
 use crate::answer::Refused;
 use crate::caller::Caller;
 use crate::caller::inspected::{Found, Inspected, image_labels};
-use crate::caller::job::JobLabels;
+use crate::caller::job::{JobLabels, names_a_project, project};
 use crate::caller::peer::{Peer, Process, Sight};
 use crate::engine::{Engine, EngineError, Question};
 use crate::owner::are_its_own;
 use crate::owner::rule::{Evidence, Rule};
+use crate::policy::cache::Cache;
 use crate::policy::modify::{LISTENER_LABEL, OWNER_LABEL};
 
 /// How the callers of one listener are known
@@ -100,8 +101,9 @@ async fn identify(gate: &Gate, peer: &Peer) -> Result<Who, Refused> {
     };
     let evidence = evidence(gate, rule, &found).await?;
     let job = jobs.of(&found.container.labels);
+    let project = project_of(gate, &found).await?;
     let Caller { uid, gid, pid, .. } = caller;
-    let caller = Caller { uid, gid, pid, container: Some(found.container), job, ..Caller::default() };
+    let caller = Caller { uid, gid, pid, container: Some(found.container), job, project, ..Caller::default() };
     Ok(Who { owner: rule.owner(&caller, &evidence), caller })
 }
 
@@ -146,6 +148,20 @@ async fn evidence(gate: &Gate, rule: &Rule, found: &Inspected) -> Result<Evidenc
         made_by: maker.filter(|_| are_its_own(labels, &of_image)).cloned(),
         label_is_its_own: key.is_some_and(|key| labels.get(key) != of_image.get(key)),
     })
+}
+
+/// The project of a CI job, where caches are shared within one
+///
+/// What was made through sockwarden has the labels that a job wanted, and is of no project.
+async fn project_of(gate: &Gate, found: &Inspected) -> Result<Option<String>, Refused> {
+    let labels = &found.container.labels;
+    let wanted = gate.policy.borrow().cache == Cache::Group;
+    if !wanted || !names_a_project(labels) || labels.contains_key(OWNER_LABEL) {
+        return Ok(None);
+    }
+    let Some(body) = asked(&gate.engine, Question::Image(&found.image)).await? else { return Ok(None) };
+    let of_image = image_labels(&body).map_err(|error| EngineError::Broken(error.to_string()))?;
+    Ok(project(labels, &of_image))
 }
 
 /// The engine's answer, if there is such an object

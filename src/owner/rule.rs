@@ -63,7 +63,7 @@ impl Rule {
     ///
     /// A container that an owner made, and that calls in turn, is that owner's; only a listener of one owner is everybody's.
     pub fn owner(&self, caller: &Caller, evidence: &Evidence) -> Owner {
-        let Caller { uid, gid: _, pid: _, container, cgroup, unit, slice: _, job: _, mounts: _ } = caller;
+        let Caller { uid, gid: _, pid: _, container, cgroup, unit, slice: _, job: _, project: _, mounts: _ } = caller;
         let of_user = || format!("uid:{uid}");
         let of_place = || match (container, cgroup) {
             (Some(Container { id, .. }), _) => id.clone(),

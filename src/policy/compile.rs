@@ -5,6 +5,7 @@ use std::path::Path;
 
 use toml::Spanned;
 
+use crate::policy::cache::Cache;
 use crate::policy::cleaning::Cleaning;
 use crate::policy::file::{self, File};
 use crate::policy::quota::Quota;
@@ -59,6 +60,7 @@ fn empty() -> Policy {
         isolate: None,
         share: Share::default(),
         own_images: None,
+        cache: Cache::default(),
         cleaning: Cleaning::default(),
         lexical: None,
         caller: None,
@@ -107,6 +109,7 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
         pin,
         isolate,
         visible,
+        cache,
         cleaning,
         share,
         flags,
@@ -156,6 +159,13 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
         let own = word(visible, &[("all", false), ("own", true)], report);
         policy.own_images = own.filter(|own| *own).map(|_| report.line(&visible.span()));
     }
+    if let Some(cache) = cache {
+        policy.cache = word(cache, CACHES, report).unwrap_or(policy.cache);
+        if policy.isolate.is_none() {
+            let problem = Problem::new(Code::NoEffect, cache.span(), "this key has no effect here");
+            report.push(problem.label("owners have nothing of their own").help("say `isolate = true` in `[owner]`"));
+        }
+    }
     cleaning::add(&mut policy.cleaning, cleaning, report);
     let file::Share { networks, volumes, images } = share;
     let name = |word: &Spanned<String>| pattern::name(word.as_ref());
@@ -188,6 +198,7 @@ fn word<T: Copy>(written: &Spanned<String>, known: &[(&'static str, T)], report:
     found
 }
 
+const CACHES: &[(&str, Cache)] = &[("own", Cache::Own), ("group", Cache::Group), ("shared", Cache::Shared)];
 const MODES: &[(&str, Mode)] = &[("enforce", Mode::Enforce), ("warn", Mode::Warn), ("record", Mode::Record)];
 
 #[cfg(test)]
@@ -238,6 +249,16 @@ mod tests {
         let tmpfs: Vec<String> =
             child.flags[&Flag::Tmpfs].allow.iter().map(|(_, line)| line.file.to_string()).collect();
         assert_eq!(tmpfs, ["ci", "etc/site.toml"]);
+    }
+
+    #[test]
+    fn the_cache_is_ones_own_unless_a_file_says_otherwise() {
+        let cache = |text: &str| site(text).cache;
+        assert_eq!((cache(""), cache("extends = 'ci'")), (Cache::Own, Cache::Own));
+        assert_eq!(cache("extends = 'ci'\n[build]\ncache = 'group'"), Cache::Group);
+        assert_eq!(cache("[owner]\nisolate = true\n[build]\ncache = 'shared'"), Cache::Shared);
+        assert!(compile("x", "[owner]\nisolate = true\n[build]\ncache = 'all'").is_err());
+        assert!(!site("[build]\ncache = 'group'").warnings.is_empty(), "without owners of their own it means nothing");
     }
 
     #[test]

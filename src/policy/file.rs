@@ -51,6 +51,8 @@ pub struct File {
     pub isolate: Option<Spanned<bool>>,
     /// `images.visible`
     pub visible: Option<Spanned<String>>,
+    /// `build.cache`
+    pub cache: Option<Spanned<String>>,
     /// `owner.clean_up` and what belongs to it
     pub cleaning: Cleaning,
     /// `owner.share`
@@ -237,6 +239,9 @@ fn read_document(mut root: Section<'_>, report: &mut Report) -> File {
         let Some(mut section) = root.section(name, report) else { continue };
         if *name == "run" {
             file.publish = section.take_granted("publish", Duty::Patterns, report);
+        }
+        if *name == "build" {
+            file.cache = section.take("cache", report);
         }
         for flag in Flag::ALL.iter().filter(|flag| flag.section() == *name) {
             let granted = section.take_granted(flag.key(), flag.grant().into(), report);

@@ -22,6 +22,8 @@ pub struct Facts {
     pub stamp: BTreeMap<String, String>,
     /// The owner's own names; none where names are everybody's
     pub view: Option<View>,
+    /// The word that parts this owner's build caches from others'; none where they are everybody's
+    pub cache: Option<String>,
     /// Objects the operation touches that belong to somebody else: kind, name, field
     pub foreign: Vec<(Object, String, String)>,
     /// Objects that the caller may see and use, and that the operation does more to

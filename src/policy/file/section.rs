@@ -143,6 +143,7 @@ const PLACES: &[(&str, &str)] = &[
     ("owner", "lease"),
     ("owner", "grace"),
     ("owner", "keep"),
+    ("build", "cache"),
     ("limits", "memory"),
     ("limits", "cpus"),
     ("limits", "pids"),
