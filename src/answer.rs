@@ -1,5 +1,7 @@
 //! Every answer we make ourselves, in the engine's `{"message": …}` shape; the only place that picks a status.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
@@ -45,9 +47,12 @@ pub enum Refused {
     /// What came was no HTTP/1.1
     #[error("the request was not understood: {0}")]
     NoHttp(String),
-    /// What came was HTTP/2
-    #[error("HTTP/2 is not spoken here; speak HTTP/1.1")]
+    /// What came over HTTP/2 is no gRPC
+    #[error("HTTP/2 is for BuildKit's gRPC alone; speak HTTP/1.1")]
     Http2,
+    /// A call of a connection that was refused
+    #[error("{0}")]
+    Shut(Arc<Refused>),
     /// The head is larger than is read
     #[error("the request's head is larger than is read (`header_bytes` and `headers` in `[limits]`)")]
     HeadTooLarge,
@@ -178,6 +183,7 @@ impl Refused {
             Self::Unrecorded | Self::Unpinned(_) | Self::NoRoom | Self::NoTurn(_) | Self::NoCgroup(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            Self::Shut(why) => why.status(),
             Self::Engine(EngineError::Slow(_)) => StatusCode::GATEWAY_TIMEOUT,
             Self::Engine(_) => StatusCode::BAD_GATEWAY,
         }

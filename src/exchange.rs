@@ -42,6 +42,7 @@ pub use self::body::Room;
 use self::body::Whole;
 pub use self::cgroups::Cgroups;
 pub use self::given::OwnSocket;
+pub use self::grpc::speak_http2;
 use self::images::Images;
 pub use self::images::forget_gone_names;
 pub use self::lines::unreadable;
@@ -108,6 +109,8 @@ pub struct Gate {
     pub ledger: Arc<Ledger>,
     /// Tunnels, which outlive their connection's HTTP
     pub tunnels: TaskTracker,
+    /// Whether sockwarden ends
+    pub ending: watch::Receiver<bool>,
 }
 
 /// Who calls, of all requests of one connection

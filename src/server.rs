@@ -192,6 +192,7 @@ impl Server {
                 own: Arc::clone(&own),
                 ledger: Arc::clone(&ledger),
                 tunnels: tunnels.clone(),
+                ending: ended.clone(),
             });
             let own = Arc::new(Semaphore::new(limits.connections_per_listener));
             connections.spawn(accept(gate, socket, [Arc::clone(&all), own], ended.clone(), connections.clone()));

@@ -32,6 +32,7 @@ pub struct End {
     operation: &'static str,
     begun: Instant,
     status: Option<u16>,
+    grpc_status: Option<u32>,
     outcome: Outcome,
     bytes: Arc<Counters>,
     _runs: (Option<Place>, Option<Making>),
@@ -46,6 +47,13 @@ pub struct Counters {
     pub to_client: AtomicU64,
 }
 
+impl Counters {
+    /// So many more bytes came from the client
+    pub fn received(&self, length: usize) {
+        self.from_client.fetch_add(length as u64, Ordering::Relaxed);
+    }
+}
+
 impl End {
     /// The end of the exchange `id`, which began at `begun`, and what it keeps until then
     pub fn new(
@@ -57,13 +65,18 @@ impl End {
         bytes: Arc<Counters>,
         runs: (Option<Place>, Option<Making>),
     ) -> Self {
-        let (status, outcome) = (None, Outcome::Abandoned);
-        Self { audit, id, listener, operation, begun, status, outcome, bytes, _runs: runs }
+        let (status, grpc_status, outcome) = (None, None, Outcome::Abandoned);
+        Self { audit, id, listener, operation, begun, status, grpc_status, outcome, bytes, _runs: runs }
     }
 
     /// Remembers the status that is answered
     pub fn answered(&mut self, status: u16) {
         self.status = Some(status);
+    }
+
+    /// Remembers gRPC's status, which comes at the end of the answer
+    pub fn grpc(&mut self, status: Option<u32>) {
+        self.grpc_status = status;
     }
 
     /// Remembers how it ended; without this the client went away
@@ -79,7 +92,7 @@ impl End {
 
 impl Drop for End {
     fn drop(&mut self) {
-        let Self { audit, id, listener, operation, begun, status, outcome, bytes, _runs } = self;
+        let Self { audit, id, listener, operation, begun, status, grpc_status, outcome, bytes, _runs } = self;
         let line = Ended {
             time: Timestamp::now(),
             event: "end",
@@ -87,6 +100,7 @@ impl Drop for End {
             listener,
             operation,
             status: *status,
+            grpc_status: *grpc_status,
             outcome: *outcome,
             bytes_in: bytes.from_client.load(Ordering::Relaxed),
             bytes_out: bytes.to_client.load(Ordering::Relaxed),
@@ -335,7 +349,7 @@ async fn pump(
 }
 
 /// Waits until no byte has gone either way for `idle`
-async fn silence(idle: Option<Duration>, counters: &Counters) {
+pub async fn silence(idle: Option<Duration>, counters: &Counters) {
     let Some(idle) = idle else { return std::future::pending().await };
     let total = || counters.from_client.load(Ordering::Relaxed) + counters.to_client.load(Ordering::Relaxed);
     loop {

@@ -137,6 +137,9 @@ pub struct Ended<'a> {
     /// Status that was answered; absent when the client went before
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// gRPC's status at the end of the answer; of a call of BuildKit's
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc_status: Option<u32>,
     /// `complete`, or who broke off
     pub outcome: Outcome,
     /// Bytes from the client after the head

@@ -72,6 +72,7 @@ mod tests {
             listener: "ci",
             operation,
             status,
+            grpc_status: None,
             outcome: Outcome::Complete,
             bytes_in: 0,
             bytes_out: 0,

@@ -6,6 +6,7 @@ use h2::client::{Builder, SendRequest};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, TE};
 use http::{Method, Request, Response, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 
 use crate::api::request::{Content, Written};
 use crate::audit::Recorded;
@@ -13,7 +14,10 @@ use crate::engine::{EngineError, root_cause};
 
 /// A channel for gRPC calls; closed with its last clone
 #[derive(Debug, Clone)]
-pub struct Channel(SendRequest<Bytes>);
+pub struct Channel {
+    sender: SendRequest<Bytes>,
+    closed: watch::Receiver<()>,
+}
 
 /// What of a call's metadata goes on besides what the operation says
 #[derive(Debug, Clone, Default)]
@@ -30,21 +34,31 @@ impl Channel {
     pub async fn open(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Self, EngineError> {
         let (sender, connection) = Builder::new()
             .enable_push(false)
-            .initial_window_size(WINDOW)
+            .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(WINDOW)
-            .max_frame_size(WINDOW)
+            .max_frame_size(STREAM_WINDOW)
             .max_header_list_size(TRAILERS)
-            .data_frame_budget(NO_BUDGET)
+            .data_frame_budget(FRAMES_BUDGET)
+            // A build that is broken off takes all its calls back at once, and the engine has more of each on its way.
+            .max_concurrent_reset_streams(RESETS)
             .handshake(stream)
             .await
             .map_err(|error| EngineError::Broken(root_cause(&error)))?;
         // Ends with the last clone and the last call.
+        let (ended, closed) = watch::channel(());
         tokio::spawn(async move {
+            let _ended = ended;
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "BuildKit's connection ended");
             }
         });
-        Ok(Self(sender))
+        Ok(Self { sender, closed })
+    }
+
+    /// Waits until the connection has ended
+    pub async fn closed(&self) {
+        let mut closed = self.closed.clone();
+        while closed.changed().await.is_ok() {}
     }
 
     /// Sends a recorded call and returns the head of its answer; dropping it before its end cancels the call
@@ -72,7 +86,7 @@ impl Channel {
         if let Some(timeout) = metadata.timeout {
             headers.insert(TIMEOUT, timeout);
         }
-        let mut sender = self.0.clone().ready().await.map_err(|error| broken(&error))?;
+        let mut sender = self.sender.clone().ready().await.map_err(|error| broken(&error))?;
         let (response, mut stream) = sender.send_request(request, false).map_err(|error| broken(&error))?;
         stream.send_data(framed(&message), true).map_err(|error| broken(&error))?;
         response.await.map_err(|error| broken(&error))
@@ -93,9 +107,14 @@ pub const BUILD_ID: HeaderName = HeaderName::from_static("buildkit-controlapi-bu
 /// How long the client waits
 pub const TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
-/// Bytes that may be on their way, as of the engine's own server
-pub const WINDOW: u32 = 1 << 20;
+/// Bytes that may be on their way on one connection, of all calls
+pub const WINDOW: u32 = 4 << 20;
+/// Bytes that may be on their way of one call: one that nobody reads does not hold up the others
+pub const STREAM_WINDOW: u32 = 256 << 10;
+/// What small frames may cost that wait to be read, by h2's count: a context of thousands of small files is as many
+/// frames, and each costs some memory beyond its bytes
+pub const FRAMES_BUDGET: usize = 64 << 20;
 /// Largest head or trailer in bytes; errors of BuildKit carry stack traces
 const TRAILERS: u32 = 1 << 20;
-/// No limit on small frames: a context of thousands of small files is as many
-pub const NO_BUDGET: usize = 1 << 30;
+/// Calls that were taken back and are remembered for a moment
+const RESETS: usize = 250;

@@ -3,116 +3,197 @@
 //! A call is one message, read whole, judged, recorded and written anew like any other operation; its answer passes
 //! message by message where something in it is judged or shown, and else piece by piece.
 
+mod counted;
 mod frames;
+mod head;
 mod names;
+mod preface;
 mod pump;
+mod refusal;
 mod reply;
+mod session;
 
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use h2::RecvStream;
 use h2::server::{Builder, SendResponse};
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Request, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
+use self::counted::Counted;
 use self::frames::{Received, only_message};
 use self::names::Naming;
-use self::pump::{Refusal, pump};
+pub use self::preface::speak_http2;
+use self::pump::pump;
 use self::reply::{Course, Reply};
-use crate::answer::{Refused, grpc_code};
+use self::session::SESSION;
+use crate::answer::Refused;
 use crate::api::buildkit::method;
-use crate::api::request::{Content, Parts};
+use crate::api::request::{self, Content};
 use crate::api::route::NoRoute;
 use crate::audit::record::Outcome;
 use crate::engine::Link;
-use crate::engine::channel::{BUILD_ID, Channel, Metadata, NO_BUDGET, TIMEOUT, WINDOW};
+use crate::engine::channel::{BUILD_ID, Channel, FRAMES_BUDGET, STREAM_WINDOW, WINDOW};
 use crate::exchange::images::Hold;
-use crate::exchange::{Exchange, Gate, Ready, Who, body};
-use crate::stream::{End, open};
+use crate::exchange::ready::Ready;
+use crate::exchange::sending::{broke_off, in_time};
+use crate::exchange::{Exchange, Gate, Who, body};
+use crate::stream::{Counters, End, open, silence};
 
 /// Serves gRPC on a connection that both sides have upgraded, until one of them is gone
 pub async fn serve(gate: Arc<Gate>, who: Arc<Who>, client: OnUpgrade, engine: OnUpgrade, mut end: End) {
-    let joined = async {
-        let channel = Channel::open(joined(open(engine).await?)).await.map_err(io::Error::other)?;
-        let client = joined(open(client).await?);
-        calls(gate, who, client, channel).await.map_err(io::Error::other)
+    let opened = async { Channel::open(joined(open(engine).await.map_err(broke_off)?)).await.map_err(Refused::from) };
+    let upstream = match opened.await {
+        Ok(channel) => Upstream::Open(channel),
+        Err(refused) => {
+            end.outcome(Outcome::EngineFailed);
+            Upstream::Shut(Arc::new(refused))
+        }
     };
     // Clients look whether there is a BuildKit, and go without a byte of HTTP/2.
-    end.outcome(if joined.await.is_ok() { Outcome::Complete } else { Outcome::Abandoned });
+    let Ok((stream, first)) = open(client).await else { return end.outcome(Outcome::Complete) };
+    let counters = end.counters();
+    let client = Counted::new(stream, first, Arc::clone(&counters));
+    let is_open = matches!(upstream, Upstream::Open(_));
+    let outcome = calls(Caller { gate, who, speaks_http2: false }, client, upstream, counters).await;
+    if is_open {
+        end.outcome(outcome);
+    }
 }
 
-/// A socket, and before it what came along with the head
+/// The engine's socket, and before it what came along with the head
 fn joined((stream, first): (UnixStream, io::Cursor<Bytes>)) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
     let (reader, writer) = stream.into_split();
     tokio::io::join(first.chain(reader), writer)
 }
 
-/// Serves every call of one client's connection
-async fn calls(
+/// Whose calls come on a connection
+#[derive(Clone)]
+struct Caller {
     gate: Arc<Gate>,
     who: Arc<Who>,
-    client: impl AsyncRead + AsyncWrite + Unpin,
-    channel: Channel,
-) -> Result<(), h2::Error> {
-    let mut connection = Builder::new()
-        .initial_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
-        .max_frame_size(WINDOW)
-        .max_header_list_size(u32::try_from(gate.limits.header_bytes).unwrap_or(u32::MAX))
-        .max_concurrent_streams(STREAMS)
-        .data_frame_budget(NO_BUDGET)
-        .handshake::<_, Bytes>(client)
-        .await?;
-    // Dropped with the connection, and every call with it.
-    let mut calls = JoinSet::new();
-    while let Some(call) = connection.accept().await {
-        let (request, respond) = call?;
-        while calls.try_join_next().is_some() {}
-        calls.spawn(call_of(Arc::clone(&gate), Arc::clone(&who), channel.clone(), request, respond));
-    }
-    Ok(())
+    /// Whether it has spoken HTTP/2 from its first byte: requests that are no call may come, and sessions
+    speaks_http2: bool,
 }
 
-async fn call_of(
-    gate: Arc<Gate>,
-    who: Arc<Who>,
-    channel: Channel,
-    request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
-) {
-    let mut exchange = Exchange::begin(gate, Arc::new(Link::default()), who, &request);
-    let answered = tokio::select! {
-        answered = exchange.call(request, &channel) => answered,
-        // Whoever takes a call back is not waited for; what was sent is taken back as well.
-        _ = poll_fn(|context| respond.poll_reset(context)) => return,
+/// Where calls go
+#[derive(Clone)]
+enum Upstream {
+    Open(Channel),
+    /// Nowhere, for this reason
+    Shut(Arc<Refused>),
+}
+
+/// Serves every call of one client's connection, and says how it ended
+async fn calls(caller: Caller, client: Counted, upstream: Upstream, counters: Arc<Counters>) -> Outcome {
+    let limits = &caller.gate.limits;
+    let handshake = Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .max_frame_size(STREAM_WINDOW)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .max_concurrent_streams(STREAMS)
+        .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(FRAMES_BUDGET)
+        .handshake::<_, Bytes>(client);
+    let silent = || counters.from_client.load(Ordering::Relaxed) == 0;
+    let mut connection = match timeout(limits.head_time, handshake).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(_)) if silent() => return Outcome::Complete,
+        Ok(Err(_)) | Err(_) => return Outcome::Refused,
     };
-    let room = exchange.gate.room.clone();
-    let passed = match answered {
-        Ok(answered) => pump(answered, &mut respond, &room).await,
-        Err(refused) => Err(Refusal { refused, stream: None, end: None }),
-    };
-    let Err(Refusal { refused, stream, end }) = passed else { return };
-    if end.is_some() {
-        exchange.end = end;
+    let mut ending = caller.gate.ending.clone();
+    // Dropped with the connection, and every call with it.
+    let mut calls = JoinSet::new();
+    let mut told = false;
+    loop {
+        tokio::select! {
+            call = connection.accept() => match call {
+                None => return Outcome::Complete,
+                Some(Ok((request, respond))) => {
+                    calls.spawn(call_of(caller.clone(), upstream.clone(), request, respond));
+                }
+                Some(Err(error)) if error.is_go_away() && error.is_library() => {
+                    tracing::info!(%error, listener = &*caller.gate.name, "a connection of HTTP/2 was cut");
+                    return Outcome::Refused;
+                }
+                Some(Err(_)) if calls.is_empty() => return Outcome::Complete,
+                Some(Err(_)) => return Outcome::Abandoned,
+            },
+            _ = calls.join_next(), if !calls.is_empty() => {}
+            // Whoever comes back finds the next engine; what runs is told first how it ended.
+            () = upstream.closed(), if !told => {
+                connection.graceful_shutdown();
+                told = true;
+            }
+            // A build that runs makes more calls: it has its grace.
+            _ = ending.wait_for(|ending| *ending), if calls.is_empty() && !told => {
+                connection.graceful_shutdown();
+                told = true;
+            }
+            () = silence(limits.idle, &counters), if limits.idle.is_some() => return Outcome::Complete,
+        }
     }
-    let (_, message) = exchange.note(&refused);
-    let trailers = refusal(&refused, &message);
-    // Not reset afterwards: that would take the place of the message.
-    let _ = match stream {
-        Some(mut stream) => stream.send_trailers(trailers),
-        None => {
-            let mut response = own_head();
-            response.headers_mut().extend(trailers);
-            respond.send_response(response, true).map(drop)
+}
+
+impl Upstream {
+    /// Waits until the engine has gone
+    async fn closed(&self) {
+        match self {
+            Self::Open(channel) => channel.closed().await,
+            Self::Shut(_) => std::future::pending().await,
+        }
+    }
+}
+
+async fn call_of(caller: Caller, upstream: Upstream, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    let Caller { gate, who, speaks_http2 } = caller;
+    let mut exchange = Exchange::begin(gate, Arc::new(Link::default()), who, &request);
+    let (parts, received) = request.into_parts();
+    let content_type = parts.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    if speaks_http2 && !content_type.starts_with(GRPC) {
+        return exchange.refuse_request(&Refused::Http2, &mut respond);
+    }
+    let channel = match upstream {
+        Upstream::Open(channel) => channel,
+        Upstream::Shut(why) => return exchange.refuse_call(Refused::Shut(why).into(), &mut respond),
+    };
+    let (room, idle) = (exchange.gate.room.clone(), exchange.gate.limits.idle);
+    let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let answered = if speaks_http2 && target == SESSION {
+        let opened = tokio::select! {
+            opened = exchange.session(&parts) => opened,
+            _ = poll_fn(|context| respond.poll_reset(context)) => return,
+        };
+        match opened {
+            Ok(opened) => session::join(opened, received, &mut respond, &room, idle).await,
+            Err(refused) => Err(refused.into()),
+        }
+    } else {
+        let answered = tokio::select! {
+            answered = exchange.call(parts, received, &channel) => answered,
+            // Whoever takes a call back is not waited for; what was sent is taken back as well.
+            _ = poll_fn(|context| respond.poll_reset(context)) => return,
+        };
+        match answered {
+            Ok(answered) => pump(answered, &mut respond, &room).await,
+            Err(refused) => Err(refused.into()),
         }
     };
+    if let Err(refusal) = answered {
+        exchange.refuse_call(refusal, &mut respond);
+    }
 }
 
 /// A call's answer on its way to the client
@@ -131,9 +212,8 @@ enum From {
 
 impl Exchange {
     /// Reads, judges, records and sends one call
-    async fn call(&mut self, request: Request<RecvStream>, channel: &Channel) -> Result<Answered, Refused> {
-        let (parts, received) = request.into_parts();
-        let endpoint = match method(parts.uri.path_and_query().map_or("", |target| target.as_str())) {
+    async fn call(&mut self, parts: Parts, received: RecvStream, channel: &Channel) -> Result<Answered, Refused> {
+        let endpoint = match method(parts.uri.path_and_query().map_or("", PathAndQuery::as_str)) {
             Ok(endpoint) => endpoint,
             Err(Some(closed)) => return Err(Refused::Unrouted(NoRoute::Closed(closed).into())),
             Err(None) => {
@@ -142,14 +222,15 @@ impl Exchange {
             }
         };
         self.operation = endpoint.name;
-        let metadata = head(&parts)?;
+        let metadata = head::read(&parts, None)?;
         let name = parts.headers.get(BUILD_ID).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let received = Received::new(received, Arc::clone(&self.bytes));
         let mut whole = body::read(received, &self.gate.limits, &self.gate.room).await?;
         let message = only_message(std::mem::take(&mut whole.bytes))?;
-        let operation = (endpoint.read)(Parts { name, body: Content::Message(message), ..Parts::default() })?;
+        let operation =
+            (endpoint.read)(request::Parts { name, body: Content::Message(message), ..request::Parts::default() })?;
         let version = self.enter(None).await?;
-        let Ready { recorded, images, mut hold, volumes: _, during: _during, soon: _ } =
+        let Ready { recorded, images, mut hold, volumes: _, during: _during, soon } =
             self.prepare(operation, version).await?;
         let reply = match self.course(recorded.approved().operation())? {
             Course::Passed => None,
@@ -160,7 +241,8 @@ impl Exchange {
             }
         };
         hold.sent();
-        let response = match channel.call(&recorded, metadata).await.map_err(Refused::from) {
+        let patience = soon.then_some(self.gate.limits.engine_answer);
+        let response = match in_time(patience, async { Ok(channel.call(&recorded, metadata).await?) }).await {
             Ok(response) => response,
             Err(why) => {
                 hold.lost(&why, images.as_ref()).await;
@@ -176,56 +258,8 @@ impl Exchange {
     }
 }
 
-/// The head of an answer of our own
-fn own_head() -> Response<()> {
-    let mut response = Response::new(());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
-    response
-}
-
-/// What makes a call's head unreadable; what of it goes on
-fn head(parts: &http::request::Parts) -> Result<Metadata, Refused> {
-    let headers = &parts.headers;
-    if parts.method != Method::POST {
-        return Err(Refused::Call("a gRPC call is a POST"));
-    }
-    if headers.keys().any(|name| headers.get_all(name).iter().nth(1).is_some()) {
-        return Err(Refused::Call("a header stands several times"));
-    }
-    let is = |name: &str, values: &[&str]| {
-        headers.get(name).is_none_or(|value| values.iter().any(|allowed| value.as_bytes() == allowed.as_bytes()))
-    };
-    if !headers.contains_key(CONTENT_TYPE) || !is("content-type", &[GRPC, "application/grpc+proto"]) {
-        return Err(Refused::Call("the content type is not application/grpc"));
-    }
-    if !is("grpc-encoding", &["identity"]) || !is("content-encoding", &["identity"]) {
-        return Err(Refused::Compressed);
-    }
-    let timeout = headers.get(TIMEOUT).cloned();
-    let plain = |value: &HeaderValue| value.len() <= 9 && value.as_bytes().iter().all(u8::is_ascii_alphanumeric);
-    if !timeout.as_ref().is_none_or(plain) {
-        return Err(Refused::Call("`grpc-timeout` is no time"));
-    }
-    Ok(Metadata { timeout })
-}
-
-/// The trailers of a refusal
-fn refusal(refused: &Refused, message: &str) -> HeaderMap {
-    let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", HeaderValue::from(grpc_code(refused)));
-    let mut text = String::new();
-    for byte in message.bytes() {
-        match byte {
-            b'%' | 0..=0x1f | 0x7f..=0xff => text.push_str(&format!("%{byte:02X}")),
-            plain => text.push(char::from(plain)),
-        }
-    }
-    if let Ok(text) = HeaderValue::try_from(text) {
-        trailers.insert("grpc-message", text);
-    }
-    trailers
-}
-
-const GRPC: &str = "application/grpc";
+const GRPC: &[u8] = b"application/grpc";
 /// Calls at a time on one connection; the engine allows as many
 const STREAMS: u32 = 250;
+/// Bytes of an answer that wait for a client which does not read, for each call
+const SEND_BUFFER: usize = 64 << 10;

@@ -53,7 +53,10 @@ pub fn read(parts: &Parts, target_bytes: usize) -> Result<Call, Refused> {
 }
 
 /// The headers of a build's session, each of which stands once but for the methods
-fn session(headers: &HeaderMap) -> Result<SessionHeaders, Refused> {
+///
+/// # Errors
+/// When one stands several times, or is no text.
+pub fn session(headers: &HeaderMap) -> Result<SessionHeaders, Refused> {
     let only = |name: &str| {
         let mut values = headers.get_all(name).iter();
         let (value, again) = (values.next(), values.next());

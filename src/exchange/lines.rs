@@ -47,7 +47,8 @@ impl Exchange {
                 });
             }
             None => {
-                let denied = matches!(refused, Refused::Denied(_) | Refused::Ended { .. } | Refused::Unidentified(_))
+                let why = if let Refused::Shut(why) = refused { why } else { refused };
+                let denied = matches!(why, Refused::Denied(_) | Refused::Ended { .. } | Refused::Unidentified(_))
                     || self.policy.mode == Mode::Enforce
                         && self.verdict.as_ref().is_some_and(|verdict| verdict.decision == Decision::Deny);
                 let word = if denied { "deny" } else { "error" };
@@ -118,7 +119,6 @@ impl Drop for Exchange {
 /// `begun` says whether a part of a head was read. A connection that ends between two requests is nobody's call.
 pub fn unreadable(gate: &Gate, who: &Who, error: &hyper::Error, begun: bool) -> Option<Vec<u8>> {
     let (refused, answered) = match error {
-        error if error.is_parse_version_h2() => (Refused::Http2, false),
         error if error.is_parse_too_large() => (Refused::HeadTooLarge, true),
         error if error.is_parse() => (Refused::NoHttp(error.to_string()), true),
         error if error.is_timeout() && begun => (Refused::HeadTooSlow(gate.limits.head_time), false),

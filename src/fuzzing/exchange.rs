@@ -121,6 +121,7 @@ fn gate(place: &Path, policy: &Arc<Policy>) -> std::io::Result<Gate> {
         ledger: Arc::default(),
         own: Arc::default(),
         tunnels: tokio_util::task::TaskTracker::new(),
+        ending: watch::channel(false).1,
     })
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::answer::too_many_connections;
 use crate::caller::peer::Peer;
 use crate::engine::Link;
-use crate::exchange::{Gate, Identity, exchange, unreadable};
+use crate::exchange::{Gate, Identity, exchange, speak_http2, unreadable};
 use crate::hangup::Hangup;
 
 /// Serves a connection to its end, or until it is idle after `ending` turned true
@@ -60,6 +60,9 @@ pub async fn serve(gate: Arc<Gate>, stream: UnixStream, mut ending: watch::Recei
         }
     };
     let (Err(error), Some(parts)) = (served, connection.into_parts()) else { return };
+    if error.is_parse_version_h2() && !asked.load(Ordering::Relaxed) {
+        return speak_http2(gate, identity, parts.io.into_inner(), parts.read_buf).await;
+    }
     let who = identity.who(&gate).await.unwrap_or_else(|stranger| stranger.who);
     let words = unreadable(&gate, &who, &error, !parts.read_buf.is_empty());
     // Behind an earlier answer, which may still be on its way, nothing may be written.

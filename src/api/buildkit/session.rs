@@ -2,8 +2,11 @@
 //!
 //! What passes afterwards is between the client and the engine: files, secrets and credentials of the client's own.
 
+use bytes::Bytes;
+
 use crate::api::buildkit::is_id;
 use crate::api::credentials::{Headers, RegistryHeaders};
+use crate::message;
 
 /// `X-Docker-Expose-Session-…` as received
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,6 +60,14 @@ impl Headers for Session {
         let texts = [(UUID, id), (NAME, name), (SHARED_KEY, shared_key), (HEALTH_TIMEOUT, health_timeout)];
         let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
         texts.chain(methods.iter().map(|method| (METHOD, method))).map(|(name, text)| (name, text.clone())).collect()
+    }
+}
+
+message! {
+    /// `BytesMessage`: a piece of a session's connection, where that is a call
+    pub struct BytesMessage {
+        /// The bytes
+        1 "data" => data: Bytes,
     }
 }
 

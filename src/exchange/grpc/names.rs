@@ -29,6 +29,10 @@ impl Reply for Naming {
         }
     }
 
+    fn is_done(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.is_done())
+    }
+
     fn trailers(&mut self, trailers: &mut HeaderMap) {
         if let Some(status) = trailers.get("grpc-status") {
             let hold = std::mem::take(&mut self.hold);

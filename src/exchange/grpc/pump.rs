@@ -7,51 +7,50 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Response};
+use http::Response;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::answer::Refused;
 use crate::audit::record::Outcome;
 use crate::engine::channel::framed;
 use crate::exchange::body::Room;
 use crate::exchange::grpc::frames::Messages;
+use crate::exchange::grpc::refusal::{Refusal, own_head};
 use crate::exchange::grpc::reply::Reply;
-use crate::exchange::grpc::{Answered, From, own_head};
+use crate::exchange::grpc::{Answered, From};
 use crate::stream::{Counters, End};
-
-/// An answer that is refused
-pub struct Refusal {
-    /// Why
-    pub refused: Refused,
-    /// Where its trailers go when the client has got the head of an answer already
-    pub stream: Option<SendStream<Bytes>>,
-    /// The end of its record, where it was recorded before
-    pub end: Option<End>,
-}
 
 /// Passes an answer on
 ///
 /// # Errors
 /// When something in it is refused.
-pub async fn pump(answered: Answered, respond: &mut SendResponse<Bytes>, room: &Room) -> Result<(), Refusal> {
-    let Answered { from, mut end } = answered;
+pub async fn pump(answered: Answered, respond: &mut SendResponse<Bytes>, room: &Room) -> Result<(), Box<Refusal>> {
+    let Answered { from, end } = answered;
     let counters = end.counters();
-    let client = |head| Client { respond, head: Some(head), stream: None, counters };
-    let (mut client, passed) = match from {
+    match from {
         From::Engine(response, reply) => {
             let (parts, body) = response.into_parts();
-            let mut client = client(Response::from_parts(parts, ()));
+            let mut client = Client::new(respond, Response::from_parts(parts, ()), counters);
             let passed = match reply {
                 None => pass(body, &mut client).await,
                 Some(reply) => look(body, reply, &mut client, room).await,
             };
-            (client, passed)
+            settle(passed, client, end)
         }
         From::Here(messages) => {
-            let mut client = client(own_head());
+            let mut client = Client::new(respond, own_head(), counters);
             let passed = give(messages, &mut client).await;
-            (client, passed)
+            settle(passed, client, end)
         }
-    };
+    }
+}
+
+/// Records how an answer ended, and ends what of it is still open
+///
+/// # Errors
+/// When it is refused.
+pub fn settle(passed: Result<(), Broken>, mut client: Client<'_>, mut end: End) -> Result<(), Box<Refusal>> {
+    end.grpc(client.status);
     match passed {
         Ok(()) => end.outcome(Outcome::Complete),
         Err(Broken::Engine(reason)) => {
@@ -59,30 +58,42 @@ pub async fn pump(answered: Answered, respond: &mut SendResponse<Bytes>, room: &
             client.reset(reason);
         }
         Err(Broken::Client) => end.outcome(Outcome::Abandoned),
-        Err(Broken::Refused(refused)) => return Err(Refusal { refused, stream: client.stream, end: Some(end) }),
+        Err(Broken::Refused(refused)) => {
+            return Err(Box::new(Refusal { refused, stream: client.stream, end: Some(end) }));
+        }
     }
     Ok(())
 }
 
 /// Who broke off
-enum Broken {
+pub enum Broken {
+    /// The client took its call back, or is gone
     Client,
+    /// The engine, for this reason
     Engine(Reason),
+    /// Refused here
     Refused(Refused),
 }
 
 /// The client's side of a call
-struct Client<'a> {
+pub struct Client<'a> {
     respond: &'a mut SendResponse<Bytes>,
     /// The answer's head, until it is sent
     head: Option<Response<()>>,
     stream: Option<SendStream<Bytes>>,
     counters: Arc<Counters>,
+    /// `grpc-status`, once it was told
+    status: Option<u32>,
 }
 
-impl Client<'_> {
+impl<'a> Client<'a> {
+    /// Answers with `head`, and with what is sent after it
+    pub fn new(respond: &'a mut SendResponse<Bytes>, head: Response<()>, counters: Arc<Counters>) -> Self {
+        Self { respond, head: Some(head), stream: None, counters, status: None }
+    }
+
     /// Sends the head, unless that was done before
-    fn open(&mut self) -> Result<&mut SendStream<Bytes>, Broken> {
+    pub fn open(&mut self) -> Result<&mut SendStream<Bytes>, Broken> {
         if let Some(head) = self.head.take() {
             self.stream = Some(self.respond.send_response(head, false).map_err(|_| Broken::Client)?);
         }
@@ -90,7 +101,7 @@ impl Client<'_> {
     }
 
     /// Sends a piece as fast as the client takes it
-    async fn send(&mut self, mut piece: Bytes) -> Result<(), Broken> {
+    pub async fn send(&mut self, mut piece: Bytes) -> Result<(), Broken> {
         let counters = Arc::clone(&self.counters);
         let stream = self.open()?;
         while !piece.is_empty() {
@@ -108,6 +119,7 @@ impl Client<'_> {
 
     /// Ends the answer
     fn end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Broken> {
+        self.status = trailers.as_ref().and_then(status);
         let stream = self.open()?;
         let ended = match trailers {
             Some(trailers) => stream.send_trailers(trailers),
@@ -116,9 +128,15 @@ impl Client<'_> {
         ended.map_err(|_| Broken::Client)
     }
 
+    /// Ends an answer of our own
+    pub fn end_well(&mut self) -> Result<(), Broken> {
+        self.end(Some(well()))
+    }
+
     /// Answers with a head alone, which says all
     fn only_head(&mut self) -> Result<(), Broken> {
         let head = self.head.take().ok_or(Broken::Client)?;
+        self.status = status(head.headers());
         self.respond.send_response(head, true).map(drop).map_err(|_| Broken::Client)
     }
 
@@ -130,7 +148,7 @@ impl Client<'_> {
     }
 
     /// Waits until the client takes its call back
-    async fn gone(&mut self) {
+    pub async fn gone(&mut self) {
         let _ = poll_fn(|context| match &mut self.stream {
             Some(stream) => stream.poll_reset(context),
             None => self.respond.poll_reset(context),
@@ -188,6 +206,11 @@ async fn look(
             if let Some(message) = passed {
                 client.send(framed(&message)).await?;
             }
+            if reply.is_done() {
+                let mut trailers = well();
+                reply.trailers(&mut trailers);
+                return client.end(Some(trailers));
+            }
         }
         from.flow_control().release_capacity(length).map_err(engine)?;
     }
@@ -204,11 +227,20 @@ async fn give(messages: Vec<Bytes>, client: &mut Client<'_>) -> Result<(), Broke
     for message in messages {
         client.send(framed(&message)).await?;
     }
-    let mut trailers = HeaderMap::new();
-    trailers.insert("grpc-status", http::HeaderValue::from_static("0"));
-    client.end(Some(trailers))
+    client.end_well()
+}
+
+/// The trailers of an answer that went well
+fn well() -> HeaderMap {
+    HeaderMap::from_iter([(STATUS, HeaderValue::from_static("0"))])
+}
+
+fn status(trailers: &HeaderMap) -> Option<u32> {
+    trailers.get(STATUS)?.to_str().ok()?.parse().ok()
 }
 
 fn engine(error: h2::Error) -> Broken {
     Broken::Engine(error.reason().unwrap_or(Reason::INTERNAL_ERROR))
 }
+
+const STATUS: HeaderName = HeaderName::from_static("grpc-status");

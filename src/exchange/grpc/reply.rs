@@ -28,6 +28,11 @@ pub trait Reply: Send {
     /// it is the answer's end. Either way the engine's side is cancelled.
     fn message(&mut self, message: Bytes) -> Pin<Box<dyn Future<Output = Result<Option<Bytes>, Refused>> + Send + '_>>;
 
+    /// Whether the answer has said all: it ends well then, and the engine's side is cancelled
+    fn is_done(&self) -> bool {
+        false
+    }
+
     /// Changes the trailers, as the text of an error; `grpc-message` is percent-encoded
     fn trailers(&mut self, _trailers: &mut HeaderMap) {}
 }
