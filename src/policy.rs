@@ -29,6 +29,7 @@ pub mod file;
 pub mod given;
 pub mod grant;
 pub mod group;
+pub mod ids;
 pub mod images;
 pub mod judge;
 pub mod modify;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 /// What runs, by owner
 #[derive(Debug)]
@@ -38,6 +39,8 @@ struct Life {
     watched: bool,
     /// When something was made for it, at last
     made: Option<Instant>,
+    /// Cuts what runs for it without an end of its own
+    cut: CancellationToken,
     /// When its last request ended, or else when it was first heard of
     quiet: Instant,
 }
@@ -97,8 +100,17 @@ impl Running {
 
     /// Ends an owner: from now on nothing is made for it
     pub fn end(self: &Arc<Self>, owner: &Arc<str>) -> Ending {
-        self.owners().life(owner).ending += 1;
+        let mut owners = self.owners();
+        let life = owners.life(owner);
+        life.ending += 1;
+        life.cut.cancel();
+        drop(owners);
         Ending { running: Arc::clone(self), owner: Arc::clone(owner) }
+    }
+
+    /// Cancelled when the owner ends; for what runs as long as a client wants it to, while a request of it runs
+    pub fn cut(&self, owner: &Arc<str>) -> CancellationToken {
+        self.owners().life(owner).cut.clone()
     }
 
     /// Ends every owner for good
@@ -149,7 +161,15 @@ impl Running {
 
 impl Owners {
     fn life(&mut self, owner: &Arc<str>) -> &mut Life {
-        let new = || Life { running: 0, making: 0, ending: 0, watched: false, made: None, quiet: Instant::now() };
+        let new = || Life {
+            running: 0,
+            making: 0,
+            ending: 0,
+            watched: false,
+            made: None,
+            cut: CancellationToken::new(),
+            quiet: Instant::now(),
+        };
         self.by_name.entry(Arc::clone(owner)).or_insert_with(new)
     }
 
@@ -208,7 +228,12 @@ impl Drop for Making {
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.running.owners().less(&self.owner, |life| &mut life.ending);
+        let mut owners = self.running.owners();
+        owners.less(&self.owner, |life| &mut life.ending);
+        // What it begins from now on is not cut by this end.
+        if let Some(life) = owners.by_name.get_mut(&self.owner).filter(|life| life.ending == 0) {
+            life.cut = CancellationToken::new();
+        }
     }
 }
 
@@ -281,6 +306,19 @@ mod tests {
         assert!(running.make(&one, false).is_some(), "what is cleaned may begin anew");
         running.close();
         assert!(running.make(&one, false).is_none());
+    }
+
+    #[test]
+    fn an_end_cuts_what_runs_and_not_what_begins_after_it() {
+        let running = Arc::new(Running::new(3));
+        let (one, other): (Arc<str>, Arc<str>) = ("one".into(), "other".into());
+        let _places = (running.enter(&one), running.enter(&other));
+        let (cut, others) = (running.cut(&one), running.cut(&other));
+        assert!(!cut.is_cancelled());
+        let ending = running.end(&one);
+        assert!(cut.is_cancelled() && running.cut(&one).is_cancelled() && !others.is_cancelled());
+        drop(ending);
+        assert!(cut.is_cancelled() && !running.cut(&one).is_cancelled());
     }
 
     #[test]

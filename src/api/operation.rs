@@ -155,6 +155,7 @@ impl Operation {
                 | Self::VolumeCreate(_)
                 | Self::ExecCreate(_)
                 | Self::BuildClassic(_)
+                | Self::BuildSolve(_)
                 | Self::ImageCommit(_)
                 | Self::ImageImport(_)
                 | Self::ImageLoad(_)

@@ -54,6 +54,13 @@ impl Exchange {
                     let (gate, who) = (Arc::clone(&self.gate), Arc::clone(&self.who));
                     tunnels.spawn(grpc::serve(gate, who, client, engine, end))
                 }
+                // The owner has ended: its sessions end with it, as its containers do.
+                Operation::BuildSession(_) => {
+                    let cut = self.gate.running.cut(self.who.owner.name());
+                    tunnels.spawn(async move {
+                        cut.run_until_cancelled(tunnel(client, engine, end, idle)).await;
+                    })
+                }
                 _ => tunnels.spawn(tunnel(client, engine, end, idle)),
             };
             return Ok(ours);

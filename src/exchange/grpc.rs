@@ -114,6 +114,7 @@ async fn calls(caller: Caller, client: Counted, upstream: Upstream, counters: Ar
         Ok(Err(_)) | Err(_) => return Outcome::Refused,
     };
     let mut ending = caller.gate.ending.clone();
+    let cut = caller.gate.running.cut(caller.who.owner.name());
     // Dropped with the connection, and every call with it.
     let mut calls = JoinSet::new();
     let mut told = false;
@@ -132,6 +133,8 @@ async fn calls(caller: Caller, client: Counted, upstream: Upstream, counters: Ar
                 Some(Err(_)) => return Outcome::Abandoned,
             },
             _ = calls.join_next(), if !calls.is_empty() => {}
+            // The owner has ended: its builds end with it.
+            () = cut.cancelled() => return Outcome::Refused,
             // Whoever comes back finds the next engine; what runs is told first how it ended.
             () = upstream.closed(), if !told => {
                 connection.graceful_shutdown();

@@ -7,6 +7,7 @@ mod build;
 mod changes;
 mod exporter;
 mod host;
+mod ids;
 mod mount;
 mod network;
 
@@ -29,6 +30,7 @@ pub const RESERVED_LABELS: &str = "sockwarden.";
 pub fn asks(operation: &Operation) -> Vec<Ask> {
     let mut asks = Asks(Vec::new());
     asks.add(What::Operation(operation.endpoint().name), "operation");
+    ids::ids(operation, &mut asks);
     of(operation, &mut asks);
     asks.0
 }

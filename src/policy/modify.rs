@@ -1,5 +1,6 @@
 //! Forced values, maxima and owner labels: what a policy changes in a request, each change named.
 
+mod builds;
 mod filters;
 mod given;
 mod image;
@@ -94,6 +95,7 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
     // Neither are changes of what was asked for: the client sees its own names, and lists what is its own.
     if let Some(view) = &facts.view {
         names::give(view, &mut operation, facts);
+        builds::give(view, &mut operation, facts);
         filters::narrow(view, &mut operation);
     }
     given::lower(policy, &mut operation, &facts.given, &mut changes);

@@ -41,6 +41,11 @@ impl View {
         format!("{name}{}", self.suffix)
     }
 
+    /// Whether a name as it is on the engine is this owner's
+    pub fn owns(&self, name: &str) -> bool {
+        name.strip_suffix(&*self.suffix).is_some_and(|short| !short.is_empty() && !is_reserved(short))
+    }
+
     /// The owner's name for what the engine calls `name`
     pub fn short<'a>(&self, name: &'a str) -> &'a str {
         name.strip_suffix(&*self.suffix).unwrap_or(name)
@@ -98,6 +103,8 @@ mod tests {
         assert_eq!(view.short(&view.full("web")), "web");
         assert_eq!(view.short("web--sw0123456789ac"), "web--sw0123456789ac");
         assert_eq!(view.label(), "sockwarden.owner=job-7");
+        assert!(view.owns(&view.full("web")) && !view.owns("web") && !view.owns(view.suffix()));
+        assert!(!view.owns("web--sw0123456789ac") && !view.owns(&view.full("web--sw0123456789ac")));
     }
 
     #[test]

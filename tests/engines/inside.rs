@@ -67,6 +67,7 @@ impl Inside {
             ledger: Arc::default(),
             pins: Arc::new(Pins::new(pins.to_owned())),
             tunnels: tokio_util::task::TaskTracker::new(),
+            ending: watch::channel(false).1,
         });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let caller = Arc::new(Mutex::new(nobody()));
