@@ -98,6 +98,7 @@ const ATTRIBUTES: &[&str] = &[
     "compression",
     "compression-level",
     "force-compression",
+    "load",
     "mode",
     "name-canonical",
     "oci-artifact",
