@@ -65,7 +65,7 @@ use crate::engine::{Engine, Link};
 use crate::owner::Owner;
 use crate::owner::images::Ledger;
 use crate::policy::ask::What;
-use crate::policy::judge::Verdict;
+use crate::policy::judge::{Facts, Verdict};
 use crate::policy::view::View;
 use crate::policy::{Mode, Policy};
 use crate::quota::turn::Turns;
@@ -154,6 +154,8 @@ struct Exchange {
     objects: Vec<ObjectLine>,
     verdict: Option<Verdict>,
     view: Option<View>,
+    /// What an answer is judged by that holds steps
+    facts: Facts,
     names: Vec<String>,
     bytes: Arc<Counters>,
     place: Option<Place>,
@@ -179,6 +181,7 @@ impl Exchange {
             objects: Vec::new(),
             verdict: None,
             view: None,
+            facts: Facts::default(),
             names: Vec::new(),
             bytes: Arc::default(),
             place: None,

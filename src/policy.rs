@@ -35,6 +35,7 @@ pub mod judge;
 pub mod modify;
 pub mod quota;
 pub mod references;
+pub mod remote;
 pub mod report;
 pub mod shipped;
 pub mod view;
@@ -50,6 +51,8 @@ pub struct Policy {
     pub operations: Grants<OperationPattern>,
     /// Images
     pub images: Grants<ImagePattern>,
+    /// Images that may decide how something is built; none for BuildKit's own reading of Dockerfiles
+    pub frontends: Grants<ImagePattern>,
     /// Host paths
     pub mounts: Grants<MountPattern>,
     /// Host ports

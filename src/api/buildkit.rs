@@ -14,6 +14,7 @@ pub mod content;
 pub mod control;
 pub mod image_config;
 pub mod llb;
+pub mod op;
 pub mod session;
 pub mod source_policy;
 

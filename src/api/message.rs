@@ -284,8 +284,7 @@ impl<T: Element> Slot for Option<T> {
 impl<T: Element> Slot for Vec<T> {
     fn take(&mut self, payload: Payload, at: &At<'_>) -> Result<(), Malformed> {
         let value = T::read(payload, &At::Element(at, self.len()))?;
-        self.push(value);
-        Ok(())
+        push(self, value, at)
     }
 
     fn append(&self, number: u32, out: &mut Vec<u8>) {
@@ -294,6 +293,45 @@ impl<T: Element> Slot for Vec<T> {
 
     fn describe(path: &str, number: u32, wrap: Wrap<'_>, fields: &mut Vec<Field>) {
         T::describe(&format!("{path}[]"), number, wrap, fields);
+    }
+}
+
+/// Elements that need a few bytes each on the wire take many times as many here
+fn push<T>(list: &mut Vec<T>, value: T, at: &At<'_>) -> Result<(), Malformed> {
+    if list.len() >= MOST_ELEMENTS {
+        return Err(at.malformed(format!("more than {MOST_ELEMENTS} elements")));
+    }
+    list.push(value);
+    Ok(())
+}
+
+/// Numbers that stand in one field together; clients may write them one by one as well
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Packed(pub Vec<i64>);
+
+impl Slot for Packed {
+    fn take(&mut self, payload: Payload, at: &At<'_>) -> Result<(), Malformed> {
+        let mut bytes = match payload.data {
+            Data::Varint(value) => return push(&mut self.0, value.cast_signed(), at),
+            Data::Bytes(bytes) => bytes,
+        };
+        while bytes.has_remaining() {
+            let value = decode_varint(&mut bytes).map_err(|_| at.malformed("no list of numbers"))?;
+            push(&mut self.0, value.cast_signed(), at)?;
+        }
+        Ok(())
+    }
+
+    fn append(&self, number: u32, out: &mut Vec<u8>) {
+        if !self.0.is_empty() {
+            let mut bytes = Vec::new();
+            self.0.iter().for_each(|value| encode_varint(value.cast_unsigned(), &mut bytes));
+            write_bytes(number, &bytes, out);
+        }
+    }
+
+    fn describe(path: &str, number: u32, wrap: Wrap<'_>, fields: &mut Vec<Field>) {
+        fields.push(described(&format!("{path}[]"), number, wrap, &1_i64));
     }
 }
 
@@ -319,6 +357,9 @@ impl<T: Element> Slot for BTreeMap<String, T> {
         let value = value.map_or_else(|| Ok(T::default()), |payload| T::read(payload, &here))?;
         if self.contains_key(&key) {
             return Err(here.malformed("the same key twice"));
+        }
+        if self.len() >= MOST_ELEMENTS {
+            return Err(at.malformed(format!("more than {MOST_ELEMENTS} elements")));
         }
         self.insert(key, value);
         Ok(())
@@ -393,6 +434,9 @@ macro_rules! message {
     };
 }
 
+/// Elements of one list or map
+const MOST_ELEMENTS: usize = 50_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -416,6 +460,8 @@ mod tests {
             4 "Many" => many: Vec<Inner>,
             /// Map
             7 "Map" => map: BTreeMap<String, String>,
+            /// Numbers
+            8 "Numbers" => numbers: Packed,
         }
     }
 
@@ -430,8 +476,23 @@ mod tests {
             inner: Some(Inner { text: "a".to_owned() }),
             many: vec![Inner::default(), Inner { text: "b".to_owned() }],
             map: [("k".to_owned(), String::new())].into(),
+            numbers: Packed(vec![0, -1, 300]),
         };
         assert_eq!(read_message::<Outer>(write_message(&outer).into()), Ok(outer));
+    }
+
+    #[test]
+    fn numbers_are_read_packed_and_one_by_one() {
+        for bytes in [&b"\x42\x03\x01\x02\x03"[..], b"\x40\x01\x40\x02\x40\x03", b"\x42\x01\x01\x40\x02\x42\x01\x03"] {
+            assert_eq!(read(bytes).unwrap().numbers, Packed(vec![1, 2, 3]), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_very_many_empty_elements_is_refused() {
+        let bytes = [0x22, 0x00].repeat(MOST_ELEMENTS + 1);
+        let error = read_message::<Outer>(bytes.into()).unwrap_err();
+        assert_eq!(error.to_string(), "Many: more than 50000 elements");
     }
 
     #[test]
@@ -448,6 +509,7 @@ mod tests {
             (b"\x1a\x05\x0a\x01a", "Inner: longer than its message"),
             (b"\x1a\x03\x0a\x01\xff", "Inner.Text: no UTF-8"),
             (b"\x15\x00\x00\x00\x00", "Number: unexpected wire type ThirtyTwoBit"),
+            (b"\x42\x01\x80", "Numbers: no list of numbers"),
             (b"\x80", "body: no protobuf message"),
         ] {
             assert_eq!(read(bytes).unwrap_err(), why, "{bytes:?}");

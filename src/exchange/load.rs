@@ -23,7 +23,8 @@ use crate::exchange::images::{Hold, Images};
 use crate::owner::images::Making;
 use crate::policy::ask::{Ask, What};
 use crate::policy::images;
-use crate::policy::judge::{Decision, judge_names};
+use crate::policy::judge::Decision;
+use crate::policy::judge::found::judge_names;
 use crate::policy::{Mode, Policy};
 use crate::stream::Upload;
 

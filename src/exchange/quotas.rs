@@ -75,6 +75,7 @@ fn starts(operation: &Operation) -> bool {
             | O::ContainerRestart(_)
             | O::ContainerUpdate(_)
             | O::BuildClassic(_)
+            | O::BridgeSolve(_)
     )
 }
 

@@ -143,6 +143,10 @@ impl Exchange {
             let (listener, record) = (self.gate.name.to_string(), self.id.clone());
             found.facts.stamp.extend([(LISTENER_LABEL.to_owned(), listener), (RECORD_LABEL.to_owned(), record)]);
         }
+        found.facts.minor = version.minor();
+        if matches!(operation, Operation::BridgeSolve(_)) {
+            self.facts.clone_from(&found.facts);
+        }
         let (verdict, approved) = approve(&self.policy, operation, &found.facts);
         let word = verdict_word(verdict.decision, true);
         let Some(approved) = approved else { return Err(self.deny(verdict, found.missing)) };

@@ -26,6 +26,14 @@ pub enum What {
     Image(ImageRef),
     /// To reach a registry without naming an image, as `host[:port]`
     Registry(String),
+    /// An image that decides how something is built
+    Frontend(ImageRef),
+    /// A build context under the name of a frontend, in whose place it would be used
+    Shadow(ImageRef),
+    /// Part of a build in a form that says nothing of what it does; no policy grants it
+    Raw(&'static str),
+    /// Something of a build's that is not the owner's own: what, and its name
+    Elsewhere(&'static str, String),
     /// A path of the host
     Mount(HostMount),
     /// A port of the host
@@ -282,6 +290,20 @@ flags! {
     CacheFrom "build" "cache_from" Patterns "build without --cache-from";
     /// A build argument that changes the builder
     BuildArg "build" "arg" Patterns "build without the argument";
+    /// A right of a build's steps, as `network.host`
+    Entitlement "build" "entitlement" Patterns "build without --allow and --network=host";
+    /// A cache that BuildKit reads, as `type=registry,ref=…`
+    CacheImport "build" "cache_import" Patterns "build without --cache-from";
+    /// A cache that BuildKit writes, as `type=inline`
+    CacheTo "build" "cache_to" Patterns "build without --cache-to";
+    /// The client's secrets in a build's steps
+    Secrets "build" "secrets" Switch "build without --secret mounts";
+    /// The client's SSH agent in a build's steps
+    Ssh "build" "ssh" Switch "build without --ssh mounts";
+    /// A platform other than the engine's, as `linux/arm64`
+    Platform "build" "platform" Patterns "build without --platform";
+    /// What a build vouches for, as `provenance=mode=max`
+    Attest "build" "attest" Patterns "build without --attest, --sbom and --provenance";
 }
 
 impl fmt::Display for What {
@@ -290,6 +312,10 @@ impl fmt::Display for What {
             Self::Operation(name) => f.write_str(name),
             Self::Image(image) => write!(f, "image {image}"),
             Self::Registry(host) => write!(f, "registry {host}"),
+            Self::Frontend(image) => write!(f, "frontend {image}"),
+            Self::Shadow(image) => write!(f, "a build context in the place of frontend {image}"),
+            Self::Raw(what) => f.write_str(what),
+            Self::Elsewhere(what, name) => write!(f, "{what} `{}`, which is not one's own,", name.escape_debug()),
             Self::Mount(HostMount { source, access, propagation }) => {
                 let access = if *access == Access::ReadOnly { "ro" } else { "rw" };
                 let propagation = match propagation {
@@ -344,6 +370,10 @@ impl What {
             Self::Operation(_) => "operation",
             Self::Image(_) => "image",
             Self::Registry(_) => "registry",
+            Self::Frontend(_) => "frontend",
+            Self::Shadow(_) => "shadow",
+            Self::Raw(_) => "raw",
+            Self::Elsewhere(..) => "elsewhere",
             Self::Mount(_) => "mount",
             Self::Publish(_) => "publish",
             Self::Flag(Flag::ExecPrivileged, _) => "exec_privileged",

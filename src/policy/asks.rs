@@ -4,6 +4,7 @@
 //! it makes none.
 
 mod build;
+pub mod buildkit;
 mod changes;
 mod exporter;
 mod host;
@@ -148,10 +149,15 @@ fn of(operation: &Operation, asks: &mut Asks) {
         O::NetworkRemove(_) => {}
         O::BuildGrpc(_) | O::BuildSession(_) | O::BuildStatus(_) | O::BuildWorkers(_) => {}
         O::BuildInfo(_) | O::BuildDiskUsage(_) | O::BuildCachePrune(_) | O::BuildHistory(_) => {}
-        O::BuildHistoryUpdate(_) | O::BridgeSolve(_) | O::BridgePing(_) => {}
+        O::BuildHistoryUpdate(_) | O::BridgePing(_) => {}
         O::BridgeInputs(_) | O::BridgeEvaluate(_) | O::BridgeReadFile(_) | O::BridgeReadDir(_) => {}
-        O::BridgeStatFile(_) | O::BridgeResolveImage(_) | O::BridgeResolveSource(_) | O::BridgeWarn(_) => {}
+        O::BridgeStatFile(_) | O::BridgeWarn(_) => {}
         O::ContentInfo(_) | O::ContentRead(_) => {}
+
+        O::BuildSolve(Request { body: Protobuf(body), .. }) => buildkit::solve(body, asks),
+        O::BridgeSolve(Request { body: Protobuf(body), .. }) => buildkit::bridge_solve(body, asks),
+        O::BridgeResolveImage(Request { body: Protobuf(body), .. }) => buildkit::resolve_image(body, asks),
+        O::BridgeResolveSource(Request { body: Protobuf(body), .. }) => buildkit::resolve_source(body, asks),
 
         O::Auth(Request { body: JsonBody(Credentials { server_address, .. }), .. }) => {
             let host = server_address.trim_start_matches("https://").trim_start_matches("http://");
@@ -220,7 +226,6 @@ fn of(operation: &Operation, asks: &mut Asks) {
             }
         }
         O::BuildClassic(Request { query, .. }) => build::build(query, asks),
-        O::BuildSolve(Request { body: Protobuf(solve), .. }) => exporter::exporters(solve, asks),
         O::BridgeReturn(Request { body: Protobuf(returned), .. }) => exporter::returned(returned, asks),
         O::VolumeCreate(Request { body: JsonBody(body), .. }) => {
             let CreateVolume { name, driver, driver_opts, labels } = body;

@@ -54,6 +54,7 @@ fn empty() -> Policy {
         mode: Mode::Enforce,
         operations: Grants::default(),
         images: Grants::default(),
+        frontends: Grants::default(),
         mounts: Grants::default(),
         publish: Grants::default(),
         flags: BTreeMap::new(),
@@ -112,6 +113,7 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
         cache,
         cleaning,
         share,
+        frontends,
         flags,
         limits,
         force,
@@ -132,6 +134,11 @@ fn add(policy: &mut Policy, written: &File, report: &mut Report) {
     if let Some(publish) = publish {
         let read = |word: &Spanned<String>| pattern::publish(word.as_ref());
         grants::add_granted(&mut policy.publish, publish, Code::PortPattern, read, overlap::ports, report);
+    }
+    if let Some(frontends) = frontends {
+        // What stands alone for everything elsewhere is an image of docker.io here.
+        let read = |word: &Spanned<String>| image::image(if word.as_ref() == "*" { "**" } else { word.as_ref() });
+        grants::add_granted(&mut policy.frontends, frontends, Code::ImagePattern, read, overlap::images, report);
     }
     for (flag, granted) in flags {
         let grants = policy.flags.entry(*flag).or_default();

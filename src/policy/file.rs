@@ -57,6 +57,8 @@ pub struct File {
     pub cleaning: Cleaning,
     /// `owner.share`
     pub share: Share,
+    /// `build.frontends`
+    pub frontends: Option<Spanned<Granted>>,
     /// Every other word of `docker run`
     pub flags: BTreeMap<Flag, Spanned<Granted>>,
     /// Maxima
@@ -242,6 +244,7 @@ fn read_document(mut root: Section<'_>, report: &mut Report) -> File {
         }
         if *name == "build" {
             file.cache = section.take("cache", report);
+            file.frontends = section.take_granted("frontends", Duty::Patterns, report);
         }
         for flag in Flag::ALL.iter().filter(|flag| flag.section() == *name) {
             let granted = section.take_granted(flag.key(), flag.grant().into(), report);

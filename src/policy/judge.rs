@@ -1,9 +1,11 @@
 //! The verdict: every ask held against the policy, with a reason for each that is refused.
 
+pub mod found;
+
 use std::collections::BTreeMap;
 
 use crate::api::bind::HostPath;
-use crate::api::image_ref::ImageRef;
+use crate::api::image_ref::{ImageRef, Meaning, Named};
 use crate::api::operation::Operation;
 use crate::policy::amend::{Amended, amend};
 use crate::policy::ask::{Ask, Flag, GrantKind, Object, What};
@@ -12,6 +14,7 @@ use crate::policy::facts::named_facts;
 use crate::policy::given::{self, Given};
 use crate::policy::modify::{Change, modify};
 use crate::policy::quota::{self, Usage};
+use crate::policy::remote;
 use crate::policy::view::View;
 use crate::policy::{Effect, Fact, Grants, Line, Mode, OperationPattern, Policy, Rule, TextPattern};
 
@@ -46,6 +49,8 @@ pub struct Facts {
     pub usage: Option<Usage>,
     /// The owner's cgroup, as the engine is to name it
     pub cgroup: Option<String>,
+    /// Minor of the engine's API version, for what older engines do not know
+    pub minor: u8,
     /// Host paths that the caller has itself, or that name an engine's socket
     pub given: Vec<Given>,
     /// What a caller in a container has, in words, for who asks for something else
@@ -182,11 +187,13 @@ impl Verdict {
 /// Judges an operation, and changes it as the policy says
 pub fn judge(policy: &Policy, operation: Operation, facts: &Facts) -> (Operation, Verdict) {
     if policy.mode == Mode::Record {
-        let asks = weigh(policy, &Amended::default(), &operation, facts);
+        let mut asks = weigh(policy, &Amended::default(), &operation, facts);
+        asks.extend(found::brought(policy, &operation, facts));
         return (operation, Verdict { decision: Decision::Allow, asks, changes: Vec::new() });
     }
     let amended = amend(policy, &operation, facts);
-    let asks = weigh(policy, &amended, &operation, facts);
+    let mut asks = weigh(policy, &amended, &operation, facts);
+    asks.extend(found::brought(policy, amended.judged(&operation), facts));
     let denied = asks.iter().any(|judged| judged.granted.is_err());
     if denied && policy.mode == Mode::Enforce {
         return (operation, Verdict { decision: Decision::Deny, asks, changes: Vec::new() });
@@ -198,14 +205,6 @@ pub fn judge(policy: &Policy, operation: Operation, facts: &Facts) -> (Operation
         (false, false) => Decision::Modify,
     };
     (operation, Verdict { decision, asks, changes })
-}
-
-/// Judges names that images are to get, found in an archive while it comes
-pub fn judge_names(policy: &Policy, asks: Vec<Ask>) -> Verdict {
-    let judged = |ask: Ask| Judged { granted: granted(policy, &ask.what).map(Some), ask };
-    let asks: Vec<Judged> = asks.into_iter().map(judged).collect();
-    let denied = asks.iter().any(|judged| judged.granted.is_err());
-    Verdict { decision: if denied { Decision::Deny } else { Decision::Allow }, asks, changes: Vec::new() }
 }
 
 /// The refusal, if it is one, before anything is done for what would pass
@@ -240,6 +239,7 @@ fn refusal(policy: &Policy, asks: Vec<Judged>) -> Option<Verdict> {
 fn weigh(policy: &Policy, amended: &Amended<'_>, came: &Operation, facts: &Facts) -> Vec<Judged> {
     let operation = amended.judged(came);
     let mut found = asks(operation);
+    found.retain(|ask| !matches!(&ask.what, What::Shadow(image) if !is_frontend(policy, image)));
     if policy.mode == Mode::Record {
         return found.into_iter().map(|ask| Judged { ask, granted: Ok(None) }).collect();
     }
@@ -348,6 +348,12 @@ fn image_granted(policy: &Policy, names: &[String]) -> Result<Line, Refusal> {
     )
 }
 
+/// Whether some tag of the image may be a frontend
+fn is_frontend(policy: &Policy, image: &ImageRef) -> bool {
+    let Meaning::Named(Named { repository, .. }) = image.meaning() else { return false };
+    policy.frontends.allow.iter().any(|(pattern, _)| pattern.repository.is_match(repository))
+}
+
 fn path_ask(PathFact { field, source, finding }: &PathFact) -> Ask {
     let what = match finding {
         Finding::Missing => What::Flag(Flag::CreateMountpoint, source.clone()),
@@ -414,6 +420,19 @@ fn granted(policy: &Policy, what: &What) -> Result<Line, Refusal> {
             // Some forbidden images do not make a forbidden registry.
             decide(&policy.images, |pattern| pattern.matches_registry(&image), |pattern| pattern.matches(&image), way_out)
         }
+        What::Frontend(image) => {
+            let way_out = "leave BUILDKIT_SYNTAX, --sbom and the like out; BuildKit reads Dockerfiles by itself";
+            let image = image.to_string();
+            decide(&policy.frontends, |pattern| pattern.matches(&image), |pattern| pattern.touches(&image), way_out)
+        }
+        What::Shadow(_) => Err(Refusal { line: None, why: "give the build context another name".to_owned() }),
+        What::Raw(_) => Err(Refusal {
+            line: None,
+            why: "no policy grants this; build with `docker build`, buildx, bake or Compose".to_owned(),
+        }),
+        What::Elsewhere(..) => {
+            Err(Refusal { line: policy.isolate.clone(), why: "use what was made through this socket".to_owned() })
+        }
         What::Mount(mount) => {
             let way_out = "use a named volume or docker cp, or have the path added to `[mounts] allow`";
             decide(&policy.mounts, |pattern| pattern.grants(mount), |pattern| pattern.touches(mount), way_out)
@@ -425,8 +444,12 @@ fn granted(policy: &Policy, what: &What) -> Result<Line, Refusal> {
         What::Flag(flag, value) => {
             let empty = Grants::default();
             let grants = policy.flags.get(flag).unwrap_or(&empty);
-            let hit = |pattern: &TextPattern| pattern.0.is_match(value);
-            decide(grants, hit, hit, &way_out(*flag))
+            let met = |pattern: &TextPattern| pattern.0.is_match(value);
+            let covered = |pattern: &TextPattern| match flag {
+                Flag::Remote => remote::covers(pattern, value),
+                _ => met(pattern),
+            };
+            decide(grants, covered, met, &way_out(*flag))
         }
         What::Builder => granted(policy, &What::Flag(Flag::Privileged, "true".to_owned())).map_err(|refusal| {
             let why = "use the default builder (`docker buildx use default`), or a remote builder that an operator runs";

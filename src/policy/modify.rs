@@ -1,5 +1,6 @@
 //! Forced values, maxima and owner labels: what a policy changes in a request, each change named.
 
+mod buildkit;
 mod builds;
 mod filters;
 mod given;
@@ -8,6 +9,7 @@ mod limits;
 mod names;
 mod pin;
 mod quota;
+mod source_policy;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -82,6 +84,10 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
             let forced = facts.cgroup.clone().zip(policy.quota.cgroup.clone());
             changes.text("query.cgroupparent", &mut query.cgroup_parent, &forced);
             image::build(stamped, query);
+        }
+        Operation::BuildSolve(Request { body: Protobuf(body), .. }) => buildkit::solve(policy, facts, body),
+        Operation::BridgeSolve(Request { body: Protobuf(body), .. }) => {
+            buildkit::bridge_solve(policy, limits, facts, body, &mut changes);
         }
         Operation::BridgeReturn(Request { body: Protobuf(body), .. }) => image::returned(stamped, body),
         Operation::ImageCommit(Request { body, .. }) => image::commit(stamped, body),

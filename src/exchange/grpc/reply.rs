@@ -39,7 +39,10 @@ pub trait Reply: Send {
 
 impl Exchange {
     /// What becomes of the answer to an operation that was judged and recorded
-    pub(super) fn course(&mut self, _operation: &Operation) -> Result<Course, Refused> {
-        Ok(Course::Passed)
+    pub(super) fn course(&mut self, operation: &Operation) -> Result<Course, Refused> {
+        Ok(match operation {
+            Operation::BridgeSolve(_) => Course::Looked(Box::new(self.judge_of_steps())),
+            _ => Course::Passed,
+        })
     }
 }

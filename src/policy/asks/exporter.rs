@@ -82,7 +82,7 @@ pub(super) fn returned(returned: &Return, asks: &mut Asks) {
 }
 
 /// What the engine takes for no; all else is yes, or an error of its own
-fn is_off(value: &str) -> bool {
+pub(super) fn is_off(value: &str) -> bool {
     matches!(value, "0" | "f" | "F" | "false" | "FALSE" | "False")
 }
 

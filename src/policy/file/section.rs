@@ -131,6 +131,7 @@ impl<'a> Section<'a> {
 /// Sections of keys that are not flags
 const PLACES: &[(&str, &str)] = &[
     ("run", "publish"),
+    ("build", "frontends"),
     ("mounts", "caller"),
     ("mounts", "socket"),
     ("mounts", "resolve"),

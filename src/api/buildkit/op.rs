@@ -1,0 +1,501 @@
+//! One step of LLB. Its bytes go to the engine as they came, as their digest is its name; so they must have one reading.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::api::buildkit::llb::{Definition, Platform, SourceOp};
+use crate::api::message::{Packed, read_message};
+use crate::api::object::{At, Malformed};
+use crate::message;
+
+/// Reads every step of a definition, one after the other
+pub fn steps(definition: &Definition) -> impl Iterator<Item = Result<Op, Malformed>> {
+    definition.def.iter().map(|bytes| Op::read(bytes.clone()))
+}
+
+message! {
+    /// A step
+    pub struct Op {
+        /// Steps whose results it needs
+        1 "inputs" => inputs: Vec<Input>,
+        /// Runs a command
+        2 "exec" => exec: Option<ExecOp>,
+        /// Gets files from somewhere
+        3 "source" => source: Option<SourceOp>,
+        /// Copies, makes and removes files
+        4 "file" => file: Option<FileOp>,
+        /// Builds what another step says
+        5 "build" => build: Option<BuildOp>,
+        /// Puts results on top of each other
+        6 "merge" => merge: Option<MergeOp>,
+        /// Takes one result from another
+        7 "diff" => diff: Option<DiffOp>,
+        /// Hands results on (0.31)
+        8 "passthrough" => passthrough: Option<PassthroughOp>,
+        /// For which platform
+        10 "platform" => platform: Option<Platform>,
+        /// On which worker
+        11 "constraints" => constraints: Option<WorkerConstraints>,
+    }
+}
+
+impl Op {
+    /// Reads a step; one that is two things at once is refused, as the engine takes the last
+    ///
+    /// # Errors
+    /// Naming the first field that is not understood.
+    pub fn read(bytes: Bytes) -> Result<Self, Malformed> {
+        let op: Self = read_message(bytes)?;
+        let Self { inputs: _, exec, source, file, build, merge, diff, passthrough, platform: _, constraints: _ } = &op;
+        let kinds = [
+            exec.is_some(),
+            source.is_some(),
+            file.is_some(),
+            build.is_some(),
+            merge.is_some(),
+            diff.is_some(),
+            passthrough.is_some(),
+        ];
+        let twice = kinds.iter().filter(|is| **is).count() > 1;
+        let action_twice = file.iter().flat_map(|file| &file.actions).any(FileAction::is_several);
+        match twice || action_twice {
+            true => Err(At::Body.malformed("several things at once")),
+            false => Ok(op),
+        }
+    }
+}
+
+message! {
+    /// A result that a step needs
+    pub struct Input {
+        /// Digest of the step
+        1 "digest" => digest: String,
+        /// Which of its results
+        2 "index" => index: i64,
+    }
+}
+
+message! {
+    /// Runs a command
+    pub struct ExecOp {
+        /// The command and what surrounds it
+        1 "meta" => meta: Option<Meta>,
+        /// What is mounted
+        2 "mounts" => mounts: Vec<Mount>,
+        /// Network: 0 a sandbox, 1 the host's, 2 none
+        3 "network" => network: i32,
+        /// 0 confined, 1 all rights
+        4 "security" => security: i32,
+        /// Secrets as variables
+        5 "secretenv" => secret_env: Vec<SecretEnv>,
+        /// Devices (0.20)
+        6 "cdiDevices" => cdi_devices: Vec<CdiDevice>,
+    }
+}
+
+message! {
+    /// A command and what surrounds it
+    pub struct Meta {
+        /// Words
+        1 "args" => args: Vec<String>,
+        /// Variables
+        2 "env" => env: Vec<String>,
+        /// Directory
+        3 "cwd" => cwd: String,
+        /// User
+        4 "user" => user: String,
+        /// Proxies
+        5 "proxy_env" => proxy_env: Option<ProxyEnv>,
+        /// Lines of `/etc/hosts`
+        6 "extraHosts" => extra_hosts: Vec<HostIp>,
+        /// Name of the host
+        7 "hostname" => hostname: String,
+        /// Limits
+        9 "ulimit" => ulimit: Vec<StepUlimit>,
+        /// Parent cgroup
+        10 "cgroupParent" => cgroup_parent: String,
+        /// Leave no mount points (0.13)
+        11 "removeMountStubsRecursive" => remove_mount_stubs: bool,
+        /// Statuses that are no failure (0.14)
+        12 "validExitCodes" => valid_exit_codes: Packed,
+    }
+}
+
+message! {
+    /// Proxies, as variables that are no part of the result
+    pub struct ProxyEnv {
+        /// For HTTP
+        1 "http_proxy" => http: String,
+        /// For HTTPS
+        2 "https_proxy" => https: String,
+        /// For FTP
+        3 "ftp_proxy" => ftp: String,
+        /// Where none is used
+        4 "no_proxy" => none: String,
+        /// For all
+        5 "all_proxy" => all: String,
+    }
+}
+
+message! {
+    /// A line of `/etc/hosts`
+    pub struct HostIp {
+        /// Name
+        1 "Host" => host: String,
+        /// Address
+        2 "IP" => ip: String,
+    }
+}
+
+message! {
+    /// A limit
+    pub struct StepUlimit {
+        /// As `nofile`
+        1 "Name" => name: String,
+        /// Soft limit
+        2 "Soft" => soft: i64,
+        /// Hard limit
+        3 "Hard" => hard: i64,
+    }
+}
+
+message! {
+    /// A secret as a variable
+    pub struct SecretEnv {
+        /// The client's name for it
+        1 "ID" => id: String,
+        /// The variable
+        2 "name" => name: String,
+        /// Whether it may be missing
+        3 "optional" => optional: bool,
+    }
+}
+
+message! {
+    /// A device
+    pub struct CdiDevice {
+        /// As `vendor.com/gpu=all`
+        1 "name" => name: String,
+        /// Whether it may be missing
+        2 "optional" => optional: bool,
+    }
+}
+
+message! {
+    /// A mount
+    pub struct Mount {
+        /// Which input; -1 is none
+        1 "input" => input: i64,
+        /// Path in it
+        2 "selector" => selector: String,
+        /// Path in the step
+        3 "dest" => dest: String,
+        /// Which result it becomes; -1 is none
+        4 "output" => output: i64,
+        /// Read-only
+        5 "readonly" => readonly: bool,
+        /// 0 an input, 1 a secret, 2 an agent, 3 a cache, 4 a tmpfs
+        6 "mountType" => mount_type: i32,
+        /// Of a tmpfs
+        19 "TmpfsOpt" => tmpfs: Option<TmpfsOpt>,
+        /// Of a cache
+        20 "cacheOpt" => cache: Option<CacheOpt>,
+        /// Of a secret
+        21 "secretOpt" => secret: Option<SecretOpt>,
+        /// Of an agent
+        22 "SSHOpt" => ssh: Option<SshOpt>,
+        /// Result in a container; of no meaning for steps
+        23 "resultID" => result_id: String,
+        /// Whether its content is a key of the cache (0.16)
+        24 "contentCache" => content_cache: i32,
+    }
+}
+
+message! {
+    /// A tmpfs
+    pub struct TmpfsOpt {
+        /// Bytes
+        1 "size" => size: i64,
+    }
+}
+
+message! {
+    /// A cache that outlives the build
+    pub struct CacheOpt {
+        /// Its name, which all builds of an engine share
+        1 "ID" => id: String,
+        /// 0 shared, 1 private, 2 locked
+        2 "sharing" => sharing: i32,
+    }
+}
+
+message! {
+    /// A secret as a file
+    pub struct SecretOpt {
+        /// The client's name for it
+        1 "ID" => id: String,
+        /// Owner
+        2 "uid" => uid: u32,
+        /// Group
+        3 "gid" => gid: u32,
+        /// Mode
+        4 "mode" => mode: u32,
+        /// Whether it may be missing
+        5 "optional" => optional: bool,
+    }
+}
+
+message! {
+    /// The client's SSH agent
+    pub struct SshOpt {
+        /// The client's name for it
+        1 "ID" => id: String,
+        /// Owner
+        2 "uid" => uid: u32,
+        /// Group
+        3 "gid" => gid: u32,
+        /// Mode
+        4 "mode" => mode: u32,
+        /// Whether it may be missing
+        5 "optional" => optional: bool,
+    }
+}
+
+message! {
+    /// Changes files
+    pub struct FileOp {
+        /// In order
+        2 "actions" => actions: Vec<FileAction>,
+    }
+}
+
+message! {
+    /// One change to files
+    pub struct FileAction {
+        /// What is changed
+        1 "input" => input: i64,
+        /// Where from
+        2 "secondaryInput" => secondary_input: i64,
+        /// Which result it becomes
+        3 "output" => output: i64,
+        /// Copies
+        4 "copy" => copy: Option<FileCopy>,
+        /// Makes a file
+        5 "mkfile" => mkfile: Option<FileMake>,
+        /// Makes a directory
+        6 "mkdir" => mkdir: Option<DirMake>,
+        /// Removes
+        7 "rm" => rm: Option<FileRemove>,
+        /// Makes a symbolic link (0.15)
+        8 "symlink" => symlink: Option<FileLink>,
+    }
+}
+
+impl FileAction {
+    fn is_several(&self) -> bool {
+        let Self { input: _, secondary_input: _, output: _, copy, mkfile, mkdir, rm, symlink } = self;
+        let kinds = [copy.is_some(), mkfile.is_some(), mkdir.is_some(), rm.is_some(), symlink.is_some()];
+        kinds.iter().filter(|is| **is).count() > 1
+    }
+}
+
+message! {
+    /// Copies files from one result to another
+    pub struct FileCopy {
+        /// From
+        1 "src" => src: String,
+        /// To
+        2 "dest" => dest: String,
+        /// Owner
+        3 "owner" => owner: Option<Chown>,
+        /// Mode; -1 leaves it
+        4 "mode" => mode: i32,
+        /// Follow symbolic links
+        5 "followSymlink" => follow_symlink: bool,
+        /// What is in a directory, not the directory
+        6 "dirCopyContents" => dir_copy_contents: bool,
+        /// Unpack archives
+        7 "attemptUnpackDockerCompatibility" => unpack: bool,
+        /// Make the directory
+        8 "createDestPath" => create_dest_path: bool,
+        /// Wildcards
+        9 "allowWildcard" => allow_wildcard: bool,
+        /// Wildcards may find nothing
+        10 "allowEmptyWildcard" => allow_empty_wildcard: bool,
+        /// Time; -1 leaves it
+        11 "timestamp" => timestamp: i64,
+        /// Only these
+        12 "include_patterns" => include: Vec<String>,
+        /// Not these
+        13 "exclude_patterns" => exclude: Vec<String>,
+        /// Replace what is of another kind (0.14)
+        14 "alwaysReplaceExistingDestPaths" => always_replace: bool,
+        /// Mode as text (0.17)
+        15 "modeStr" => mode_text: String,
+        /// What must be there (0.25)
+        16 "required_paths" => required: Vec<String>,
+    }
+}
+
+message! {
+    /// Makes a file
+    pub struct FileMake {
+        /// Where
+        1 "path" => path: String,
+        /// Mode
+        2 "mode" => mode: i32,
+        /// What it holds
+        3 "data" => data: Bytes,
+        /// Owner
+        4 "owner" => owner: Option<Chown>,
+        /// Time
+        5 "timestamp" => timestamp: i64,
+    }
+}
+
+message! {
+    /// Makes a symbolic link
+    pub struct FileLink {
+        /// What it says
+        1 "oldpath" => old: String,
+        /// Where
+        2 "newpath" => new: String,
+        /// Owner
+        3 "owner" => owner: Option<Chown>,
+        /// Time
+        4 "timestamp" => timestamp: i64,
+    }
+}
+
+message! {
+    /// Makes a directory
+    pub struct DirMake {
+        /// Where
+        1 "path" => path: String,
+        /// Mode
+        2 "mode" => mode: i32,
+        /// And those above it
+        3 "makeParents" => make_parents: bool,
+        /// Owner
+        4 "owner" => owner: Option<Chown>,
+        /// Time
+        5 "timestamp" => timestamp: i64,
+    }
+}
+
+message! {
+    /// Removes files
+    pub struct FileRemove {
+        /// Which
+        1 "path" => path: String,
+        /// It may be missing
+        2 "allowNotFound" => allow_not_found: bool,
+        /// Wildcards
+        3 "allowWildcard" => allow_wildcard: bool,
+    }
+}
+
+message! {
+    /// User and group of files
+    pub struct Chown {
+        /// User
+        1 "user" => user: Option<UserOpt>,
+        /// Group
+        2 "group" => group: Option<UserOpt>,
+    }
+}
+
+message! {
+    /// A user or group
+    pub struct UserOpt {
+        /// By a name of some result's files
+        1 "byName" => by_name: Option<NamedUser>,
+        /// By number; 0 is said, too
+        2 "byID" => by_id: Option<u32>,
+    }
+}
+
+message! {
+    /// A name in the files of a result
+    pub struct NamedUser {
+        /// The name
+        1 "name" => name: String,
+        /// Which input
+        2 "input" => input: i64,
+    }
+}
+
+message! {
+    /// Builds what another step, or a definition within, says
+    pub struct BuildOp {
+        /// Who builds; -1 is BuildKit
+        1 "builder" => builder: i64,
+        /// Inputs by name
+        2 "inputs" => inputs: BTreeMap<String, BuildInput>,
+        /// The definition
+        3 "def" => definition: Option<Definition>,
+        /// As `llb.filename`
+        4 "attrs" => attrs: BTreeMap<String, String>,
+    }
+}
+
+message! {
+    /// An input of a build in a build
+    pub struct BuildInput {
+        /// Which
+        1 "input" => input: i64,
+    }
+}
+
+message! {
+    /// Puts results on top of each other
+    pub struct MergeOp {
+        /// They
+        1 "inputs" => inputs: Vec<MergeInput>,
+    }
+}
+
+message! {
+    /// One of them
+    pub struct MergeInput {
+        /// Which
+        1 "input" => input: i64,
+    }
+}
+
+message! {
+    /// Takes one result from another
+    pub struct DiffOp {
+        /// What is taken away
+        1 "lower" => lower: Option<DiffInput>,
+        /// From which
+        2 "upper" => upper: Option<DiffInput>,
+    }
+}
+
+message! {
+    /// One of both
+    pub struct DiffInput {
+        /// Which; -1 is an empty one
+        1 "input" => input: i64,
+    }
+}
+
+message! {
+    /// Hands results on
+    pub struct PassthroughOp {
+        /// Its name
+        1 "id" => id: String,
+        /// Which inputs become results
+        2 "outputs" => outputs: Packed,
+    }
+}
+
+message! {
+    /// On which worker a step may run
+    pub struct WorkerConstraints {
+        /// Filters of containerd's kind
+        1 "filter" => filter: Vec<String>,
+    }
+}

@@ -1,0 +1,75 @@
+//! The answer to `LLBBridge/Solve`: every step that the build would run, judged before the client learns its name.
+//!
+//! Nothing has run yet: a result is made when the client returns it, or reads from it, by the name that the engine gave it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use crate::answer::{Refused, denial};
+use crate::api::buildkit::bridge::Solved;
+use crate::api::message::read_message;
+use crate::api::request::Misread;
+use crate::audit::Audit;
+use crate::audit::record::{NamesFound, ask_lines, verdict_word};
+use crate::exchange::Exchange;
+use crate::exchange::grpc::reply::Reply;
+use crate::policy::judge::found::judge_answer;
+use crate::policy::judge::{Decision, Facts};
+use crate::policy::{Mode, Policy};
+
+/// Holds the steps of a build against a policy, and records what comes of it
+pub struct JudgeOfSteps {
+    /// The policy
+    pub policy: Arc<Policy>,
+    /// The record
+    pub audit: Arc<Audit>,
+    /// Id of the exchange
+    pub id: String,
+    /// Listener's name
+    pub listener: Arc<str>,
+    /// Operation
+    pub operation: &'static str,
+    /// What is the owner's own
+    pub facts: Facts,
+}
+
+impl Exchange {
+    /// What judges the steps that are answered to the call
+    pub(super) fn judge_of_steps(&mut self) -> JudgeOfSteps {
+        let (policy, audit) = (Arc::clone(&self.policy), Arc::clone(&self.gate.audit));
+        let (id, listener, operation) = (self.id.clone(), Arc::clone(&self.gate.name), self.operation);
+        JudgeOfSteps { policy, audit, id, listener, operation, facts: std::mem::take(&mut self.facts) }
+    }
+}
+
+impl JudgeOfSteps {
+    fn judge(&self, message: &Bytes) -> Result<(), Refused> {
+        let solved: Solved = read_message(message.clone()).map_err(Misread::from)?;
+        let verdict = judge_answer(&self.policy, &solved, &self.facts);
+        let passes = verdict.decision != Decision::Deny || self.policy.mode != Mode::Enforce;
+        let line = NamesFound {
+            time: Timestamp::now(),
+            event: "steps",
+            id: &self.id,
+            listener: &self.listener,
+            policy: &self.policy.name,
+            operation: self.operation,
+            verdict: verdict_word(verdict.decision, passes),
+            asks: ask_lines(&verdict.asks),
+        };
+        self.audit.found(&line).map_err(|error| {
+            tracing::error!(%error, "the record cannot be written");
+            Refused::Unrecorded
+        })?;
+        if passes { Ok(()) } else { Err(Refused::Denied(denial(&self.policy.name, &verdict))) }
+    }
+}
+
+impl Reply for JudgeOfSteps {
+    fn message(&mut self, message: Bytes) -> Pin<Box<dyn Future<Output = Result<Option<Bytes>, Refused>> + Send + '_>> {
+        Box::pin(async move { self.judge(&message).map(|()| Some(message)) })
+    }
+}

@@ -1,0 +1,46 @@
+//! Verdicts on what is found inside of what a client sends, or of what the engine answers.
+
+use crate::api::buildkit::bridge::Solved;
+use crate::api::operation::Operation;
+use crate::policy::ask::{Ask, What};
+use crate::policy::asks::buildkit::steps::{self, Found, Own};
+use crate::policy::judge::{Decision, Facts, Judged, Verdict, granted, image_granted, image_names};
+use crate::policy::{Mode, Policy};
+
+/// Judges names that images are to get, found in an archive while it comes
+pub fn judge_names(policy: &Policy, asks: Vec<Ask>) -> Verdict {
+    verdict(policy, Found { asks, names: Vec::new() })
+}
+
+/// Judges what a build would run, as the engine answers it
+pub fn judge_answer(policy: &Policy, solved: &Solved, facts: &Facts) -> Verdict {
+    verdict(policy, steps::answered(solved, own(policy, facts)))
+}
+
+/// Judges the steps that an operation brings along
+pub(super) fn brought(policy: &Policy, operation: &Operation, facts: &Facts) -> Vec<Judged> {
+    judged(policy, steps::brought(operation, own(policy, facts)))
+}
+
+fn verdict(policy: &Policy, found: Found) -> Verdict {
+    let asks = judged(policy, found);
+    let denied = asks.iter().any(|judged| judged.granted.is_err());
+    Verdict { decision: if denied { Decision::Deny } else { Decision::Allow }, asks, changes: Vec::new() }
+}
+
+fn judged(policy: &Policy, Found { asks, names }: Found) -> Vec<Judged> {
+    let judged = |ask: Ask| {
+        let granted = match &ask.what {
+            _ if policy.mode == Mode::Record => Ok(None),
+            What::Image(image) => image_granted(policy, &image_names(image, &ask.field, &names)).map(Some),
+            what => granted(policy, what).map(Some),
+        };
+        Judged { ask, granted }
+    };
+    asks.into_iter().map(judged).collect()
+}
+
+fn own<'a>(policy: &'a Policy, facts: &'a Facts) -> Own<'a> {
+    let forced = policy.force.cgroup_parent.as_ref().map(|(parent, _)| parent.as_str());
+    Own { suffix: None, cache: facts.cache.as_deref(), cgroup: facts.cgroup.as_deref().or(forced) }
+}
