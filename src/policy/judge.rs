@@ -268,7 +268,8 @@ fn weigh(policy: &Policy, amended: &Amended<'_>, came: &Operation, facts: &Facts
     if !policy.rules.is_empty() {
         named.extend(facts.names.iter().flat_map(real_name_facts));
     }
-    let name = operation.endpoint().name;
+    // A build that pushes is a push as well.
+    let operations: Vec<&'static str> = found.iter().filter_map(named_operation).collect();
     let mut asks: Vec<Judged> = found
         .into_iter()
         .map(|ask| {
@@ -292,11 +293,20 @@ fn weigh(policy: &Policy, amended: &Amended<'_>, came: &Operation, facts: &Facts
             Judged { ask, granted: granted.map(Some) }
         })
         .collect();
-    asks.extend(forbidding_rules(policy, name, &named).map(|rule| Judged {
-        ask: Ask { what: What::Operation(name), field: format!("rule {}", rule.id) },
-        granted: Err(Refusal { line: Some(rule.line.clone()), why: rule.reason.clone() }),
-    }));
+    for name in operations {
+        asks.extend(forbidding_rules(policy, name, &named).map(|rule| Judged {
+            ask: Ask { what: What::Operation(name), field: format!("rule {}", rule.id) },
+            granted: Err(Refusal { line: Some(rule.line.clone()), why: rule.reason.clone() }),
+        }));
+    }
     asks
+}
+
+fn named_operation(ask: &Ask) -> Option<&'static str> {
+    match ask.what {
+        What::Operation(name) => Some(name),
+        _ => None,
+    }
 }
 
 /// The same ask with the real name of what it names: who is kept from `host` is kept from it by its id as well

@@ -118,6 +118,10 @@ const ATTRIBUTES: &[&str] = &[
 mod tests {
     use super::*;
     use crate::api::buildkit::control::Exporter;
+    use crate::api::operation::Operation;
+    use crate::api::request::{Protobuf, Request};
+    use crate::policy::compile::compile;
+    use crate::policy::judge::{Decision, Facts, judge};
 
     fn attrs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -158,6 +162,27 @@ mod tests {
             assert_eq!(one("image", &[("push", on)]), ["Exporters[0].push image.push"], "{on}");
         }
         assert!(one("image", &[("push", "0"), ("registry.insecure", "false")]).is_empty());
+    }
+
+    #[test]
+    fn a_build_that_pushes_is_a_push() {
+        let solve = |push: &str| {
+            let attrs = attrs(&[("name", "r.example/a"), ("push", push)]);
+            let exporters = vec![Exporter { kind: "image".to_owned(), attrs }];
+            let body = Protobuf(Solve { exporters, ..Solve::default() });
+            Operation::BuildSolve(Request { subject: (), query: (), body, headers: () })
+        };
+        let denied = |policy: &str, push: &str| {
+            let policy = compile("x", policy).unwrap_or_else(|report| panic!("{report}"));
+            judge(&policy, solve(push), &Facts::default()).1.decision == Decision::Deny
+        };
+        let images = "[images]\nallow = ['**']\n";
+        let build = format!("allow = ['build']\n{images}");
+        assert!(denied(&build, "true") && !denied(&build, "false"));
+        let push = format!("allow = ['build', 'image.push']\n{images}");
+        assert!(!denied(&push, "true"));
+        let rule = "[[rule]]\nid = 'x'\nforbid = 'image.push'\nwhen = { image = '^r\\.example/' }\n";
+        assert!(denied(&format!("{push}{rule}"), "true") && !denied(&format!("{push}{rule}"), "false"));
     }
 
     #[test]
