@@ -30,6 +30,7 @@ mod command;
 mod crowd;
 mod failure;
 mod framing;
+mod grpc;
 mod header;
 mod hijack;
 mod images;
