@@ -142,7 +142,7 @@ async fn calls(caller: Caller, client: Counted, upstream: Upstream, counters: Ar
                 told = true;
             }
             // A build that runs makes more calls: it has its grace.
-            _ = ending.wait_for(|ending| *ending), if calls.is_empty() && !told => {
+            Ok(_) = ending.wait_for(|ending| *ending), if calls.is_empty() && !told => {
                 connection.graceful_shutdown();
                 told = true;
             }
