@@ -146,6 +146,8 @@ async fn calls(caller: Caller, client: Counted, upstream: Upstream, counters: Ar
                 connection.graceful_shutdown();
                 told = true;
             }
+            // The owner has ended, and what it builds with it.
+            () = cut.cancelled() => return Outcome::Abandoned,
             () = silence(limits.idle, &counters), if limits.idle.is_some() => return Outcome::Complete,
         }
     }
