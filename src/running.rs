@@ -108,9 +108,11 @@ impl Running {
         Ending { running: Arc::clone(self), owner: Arc::clone(owner) }
     }
 
-    /// Cancelled when the owner ends; for what runs as long as a client wants it to, while a request of it runs
-    pub fn cut(&self, owner: &Arc<str>) -> CancellationToken {
-        self.owners().life(owner).cut.clone()
+    /// Cancelled when the owner ends; never where nothing of it runs
+    ///
+    /// For what runs for as long as a client wants it to.
+    pub fn cut(&self, owner: &str) -> CancellationToken {
+        self.owners().by_name.get(owner).map(|life| life.cut.clone()).unwrap_or_default()
     }
 
     /// Ends every owner for good

@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::api::operation::Operation;
 use crate::policy::ask::Object;
 
+pub mod builds;
 pub mod events;
 pub mod strip;
 pub mod whole;

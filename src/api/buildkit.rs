@@ -12,11 +12,13 @@ use crate::message;
 pub mod bridge;
 pub mod content;
 pub mod control;
+pub mod history;
 pub mod image_config;
 pub mod llb;
 pub mod op;
 pub mod session;
 pub mod source_policy;
+pub mod status;
 
 /// The gRPC method that a path names
 ///

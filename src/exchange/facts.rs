@@ -4,12 +4,14 @@
 
 use crate::answer::Refused;
 use crate::api::operation::Operation;
+use crate::api::request::{Protobuf, Request};
 use crate::audit::record::ObjectLine;
 use crate::engine::EngineError;
-use crate::exchange::look::{Known, Look, Looked, SeenImage, missing};
+use crate::exchange::look::{Known, Look, Looked, SeenImage, missing, missing_blob};
 use crate::exchange::sight::Standing;
 use crate::owner::Owner;
 use crate::policy::ask::Object;
+use crate::policy::ids::ids;
 use crate::policy::judge::{Facts, Pin, RealName};
 use crate::policy::modify::OWNER_LABEL;
 use crate::policy::references::{Purpose, Reference, Referent, references};
@@ -32,8 +34,11 @@ pub struct Found {
 
 /// The objects as the client named them
 pub fn named(operation: &Operation) -> Vec<ObjectLine> {
-    let line = |reference: Reference| ObjectLine { kind: kind(reference.object), name: reference.name, id: None };
-    references(operation).into_iter().map(line).collect()
+    let line = |kind, name| ObjectLine { kind, name, id: None };
+    let objects = references(operation).into_iter().map(|reference| line(kind(reference.object), reference.name));
+    let builds = ids(operation).into_iter().map(|id| line(id.of.as_str(), id.id));
+    let blob = blob(operation).map(|digest| line("blob", digest.to_owned()));
+    objects.chain(builds).chain(blob).collect()
 }
 
 /// Looks up every object that the operation touches
@@ -105,6 +110,9 @@ pub async fn gather(look: Look<'_>, operation: &Operation) -> Result<Found, Refu
         }
     }
     found.facts.view = view.cloned();
+    if let Some(digest) = blob(operation).filter(|digest| view.is_some() && !look.owns_blob(digest)) {
+        found.missing = Some(Refused::Absent(missing_blob(digest)));
+    }
     Ok(found)
 }
 
@@ -149,6 +157,15 @@ impl Found {
             (_, Operation::ContainerCreate(_)) => self.missing = Some(Refused::Dangling(message)),
             _ => self.missing = Some(Refused::Absent(message)),
         }
+    }
+}
+
+/// The blob that is asked for
+fn blob(operation: &Operation) -> Option<&str> {
+    match operation {
+        Operation::ContentInfo(Request { body: Protobuf(info), .. }) => Some(&info.digest),
+        Operation::ContentRead(Request { body: Protobuf(read), .. }) => Some(&read.digest),
+        _ => None,
     }
 }
 

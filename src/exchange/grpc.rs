@@ -12,6 +12,7 @@ mod pump;
 mod refusal;
 mod reply;
 mod session;
+mod shown;
 mod solved;
 
 use std::future::poll_fn;

@@ -66,6 +66,11 @@ impl Look<'_> {
         Ok(looked.unwrap_or_else(|| Looked::Absent(missing(reference.object, name))))
     }
 
+    /// Whether a blob belongs to a build of the owner's own
+    pub fn owns_blob(&self, digest: &str) -> bool {
+        self.own.knows_blob(digest, self.sight.who.owner.name())
+    }
+
     /// Names to look for, in this order: the owner's own come first, as names do before beginnings of ids on the engine
     fn candidates(&self, object: Object, name: &str) -> Vec<String> {
         let Some(view) = self.view else { return vec![name.to_owned()] };
@@ -191,6 +196,11 @@ pub fn missing(object: Referent, name: &str) -> String {
         Referent::Object(Object::Image) => format!("No such image: {name}"),
         Referent::Exec => format!("No such exec instance: {name}"),
     }
+}
+
+/// The same of a blob
+pub fn missing_blob(digest: &str) -> String {
+    format!("content {digest}: not found")
 }
 
 /// What came of a look-up

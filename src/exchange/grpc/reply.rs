@@ -1,6 +1,7 @@
 //! What becomes of a call's answer: passed on as it comes, looked at message by message, or given here.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -8,6 +9,7 @@ use http::HeaderMap;
 use crate::answer::Refused;
 use crate::api::operation::Operation;
 use crate::exchange::Exchange;
+use crate::exchange::grpc::shown::{History, Plain};
 
 /// What becomes of an answer
 #[allow(dead_code, reason = "made as soon as answers are judged")]
@@ -40,9 +42,23 @@ pub trait Reply: Send {
 impl Exchange {
     /// What becomes of the answer to an operation that was judged and recorded
     pub(super) fn course(&mut self, operation: &Operation) -> Result<Course, Refused> {
-        Ok(match operation {
+        let course = match operation {
+            Operation::BuildHistory(_) => self.history(),
             Operation::BridgeSolve(_) => Course::Looked(Box::new(self.judge_of_steps())),
             _ => Course::Passed,
+        };
+        let Some(view) = self.view.clone() else { return Ok(course) };
+        let is_progress = matches!(operation, Operation::BuildStatus(_));
+        let plain = |inner| Course::Looked(Box::new(Plain { view, is_progress, inner }));
+        Ok(match course {
+            Course::Passed => plain(None),
+            Course::Looked(reply) => plain(Some(reply)),
+            Course::Own(messages) => Course::Own(messages),
         })
+    }
+
+    fn history(&self) -> Course {
+        let Some(view) = self.view.clone() else { return Course::Passed };
+        Course::Looked(Box::new(History { view, who: Arc::clone(&self.who), own: Arc::clone(&self.gate.own) }))
     }
 }
