@@ -401,6 +401,7 @@ fn prune_granted(policy: &Policy, name: &str) -> Option<Line> {
         "volume.prune" => "volume.remove",
         "image.prune" => "image.remove",
         "build.prune" => "build.build",
+        "build.cache.prune" => "build.solve",
         _ => return None,
     };
     let hit = |pattern: &OperationPattern| pattern.0 == one;

@@ -100,7 +100,7 @@ fn usage(answer: &mut Json, sees: &impl Sees, own: &Containers) {
             set(image, "Containers", Json::Int(users as i128));
         }
     }
-    // Made by builds of others: BuildKit is closed here.
+    // Nothing in it says whose it is.
     keep(answer.member_mut("BuildCache"), |_| false);
     set(answer, "BuilderSize", Json::Int(0));
 }

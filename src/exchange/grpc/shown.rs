@@ -35,6 +35,10 @@ impl Reply for Plain {
         })
     }
 
+    fn is_done(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.is_done())
+    }
+
     fn trailers(&mut self, trailers: &mut HeaderMap) {
         if let Some(inner) = &mut self.inner {
             inner.trailers(trailers);

@@ -42,7 +42,7 @@ pub(super) fn narrow(view: &View, operation: &mut Operation) {
             }
             exact(view, &mut query.filters, &["container", "network", "volume"]);
         }
-        // BuildKit is closed here, so what is in its cache is others'.
+        // What is in BuildKit's cache does not say whose it is, but for cache mounts, which no filter here can tell.
         Operation::BuildPrune(Request { query, .. }) => {
             query.filters.0.insert("id".to_owned(), vec![view.suffix().to_owned()]);
         }
