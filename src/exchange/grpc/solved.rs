@@ -10,13 +10,17 @@ use jiff::Timestamp;
 
 use crate::answer::{Refused, denial};
 use crate::api::buildkit::bridge::Solved;
+use crate::api::image_ref::ImageRef;
 use crate::api::message::read_message;
 use crate::api::request::Misread;
 use crate::audit::Audit;
 use crate::audit::record::{NamesFound, ask_lines, verdict_word};
 use crate::exchange::Exchange;
 use crate::exchange::grpc::reply::Reply;
-use crate::policy::judge::found::judge_answer;
+use crate::exchange::images::Images;
+use crate::policy::ask::{Ask, What};
+use crate::policy::images::not_found;
+use crate::policy::judge::found::{answered, judge_steps};
 use crate::policy::judge::{Decision, Facts};
 use crate::policy::{Mode, Policy};
 
@@ -34,6 +38,8 @@ pub struct JudgeOfSteps {
     pub operation: &'static str,
     /// What is the owner's own
     pub facts: Facts,
+    /// Whose images are whose; none where they are everybody's
+    pub images: Option<Images>,
 }
 
 impl Exchange {
@@ -41,14 +47,28 @@ impl Exchange {
     pub(super) fn judge_of_steps(&mut self) -> JudgeOfSteps {
         let (policy, audit) = (Arc::clone(&self.policy), Arc::clone(&self.gate.audit));
         let (id, listener, operation) = (self.id.clone(), Arc::clone(&self.gate.name), self.operation);
-        JudgeOfSteps { policy, audit, id, listener, operation, facts: std::mem::take(&mut self.facts) }
+        JudgeOfSteps {
+            policy,
+            audit,
+            id,
+            listener,
+            operation,
+            facts: std::mem::take(&mut self.facts),
+            images: self.images(),
+        }
     }
 }
 
 impl JudgeOfSteps {
-    fn judge(&self, message: &Bytes) -> Result<(), Refused> {
+    async fn judge(&self, message: &Bytes) -> Result<(), Refused> {
         let solved: Solved = read_message(message.clone()).map_err(Misread::from)?;
-        let verdict = judge_answer(&self.policy, &solved, &self.facts);
+        let found = answered(&self.policy, &solved, &self.facts);
+        let sources: Vec<_> = found.asks.iter().filter_map(source).collect();
+        let foreign = match &self.images {
+            Some(images) => images.unseen(&sources).await?,
+            None => Vec::new(),
+        };
+        let verdict = judge_steps(&self.policy, found, foreign);
         let passes = verdict.decision != Decision::Deny || self.policy.mode != Mode::Enforce;
         let line = NamesFound {
             time: Timestamp::now(),
@@ -64,12 +84,28 @@ impl JudgeOfSteps {
             tracing::error!(%error, "the record cannot be written");
             Refused::Unrecorded
         })?;
-        if passes { Ok(()) } else { Err(Refused::Denied(denial(&self.policy.name, &verdict))) }
+        if passes {
+            return Ok(());
+        }
+        // What is another's is answered like what is missing.
+        let others = verdict.refused().all(|(ask, _)| matches!(ask.what, What::Foreign(..)));
+        let first = verdict.refused().next().and_then(|(ask, _)| sources.iter().find(|(_, field)| *field == ask.field));
+        Err(match first.filter(|_| others) {
+            Some((image, _)) => Refused::Absent(not_found(image)),
+            None => Refused::Denied(denial(&self.policy.name, &verdict)),
+        })
+    }
+}
+
+fn source(ask: &Ask) -> Option<(ImageRef, String)> {
+    match &ask.what {
+        What::Image(image) => Some((image.clone(), ask.field.clone())),
+        _ => None,
     }
 }
 
 impl Reply for JudgeOfSteps {
     fn message(&mut self, message: Bytes) -> Pin<Box<dyn Future<Output = Result<Option<Bytes>, Refused>> + Send + '_>> {
-        Box::pin(async move { self.judge(&message).map(|()| Some(message)) })
+        Box::pin(async move { self.judge(&message).await.map(|()| Some(message)) })
     }
 }

@@ -77,9 +77,8 @@ pub(super) fn bridge_solve(body: &BridgeSolve, asks: &mut Asks) {
         import_cache_refs,
         allow_result_return,
         allow_result_array_ref,
-        // About the result, which is judged when it comes.
-        is_final: _,
-        exporter_attr: _,
+        is_final,
+        exporter_attr,
         cache_imports,
         // Steps, which are asked for what they are.
         frontend_inputs: _,
@@ -92,6 +91,9 @@ pub(super) fn bridge_solve(body: &BridgeSolve, asks: &mut Asks) {
     }
     if !(*allow_result_return && *allow_result_array_ref) {
         asks.add(What::Raw("a build whose steps are not told"), "allowResultArrayRef");
+    }
+    if *is_final || !exporter_attr.is_empty() {
+        asks.add(What::Raw("an end of a build that old frontends made"), "Final");
     }
     match frontend.as_str() {
         "" | "dockerfile.v0" => {}

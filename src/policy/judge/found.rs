@@ -2,7 +2,7 @@
 
 use crate::api::buildkit::bridge::Solved;
 use crate::api::operation::Operation;
-use crate::policy::ask::{Ask, What};
+use crate::policy::ask::{Ask, Object, What};
 use crate::policy::asks::buildkit::steps::{self, Found, Own};
 use crate::policy::judge::{Decision, Facts, Judged, Verdict, granted, image_granted, image_names};
 use crate::policy::{Mode, Policy};
@@ -12,9 +12,16 @@ pub fn judge_names(policy: &Policy, asks: Vec<Ask>) -> Verdict {
     verdict(policy, Found { asks, names: Vec::new() })
 }
 
-/// Judges what a build would run, as the engine answers it
-pub fn judge_answer(policy: &Policy, solved: &Solved, facts: &Facts) -> Verdict {
-    verdict(policy, steps::answered(solved, own(policy, facts)))
+/// What a build would ask for, as the engine answers it
+pub fn answered(policy: &Policy, solved: &Solved, facts: &Facts) -> Found {
+    steps::answered(solved, own(policy, facts))
+}
+
+/// Judges what was found, and images that are another's
+pub fn judge_steps(policy: &Policy, mut found: Found, foreign: Vec<(Object, String, String)>) -> Verdict {
+    let ask = |(object, name, field)| Ask { what: What::Foreign(object, name), field };
+    found.asks.extend(foreign.into_iter().map(ask));
+    verdict(policy, found)
 }
 
 /// Judges the steps that an operation brings along
