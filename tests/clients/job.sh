@@ -3,6 +3,8 @@
 # Run against the bare engine and through sockwarden, the two must not differ in one character.
 #
 #   tests/clients/job.sh SOCKET CLI REGISTRY WORKDIR [PART…]     parts: the files in steps/; WORKDIR must not exist
+#
+# BUILDX_CLI   the docker that builds with BuildKit, where CLI is older than that
 set -uo pipefail
 export LC_ALL=C
 
@@ -13,9 +15,11 @@ here=$(dirname "$(readlink -f "$0")")
 parts=("$@")
 [[ ${#parts[@]} -gt 0 ]] || parts=(images containers streams build networks)
 
-# The builder that speaks gRPC over /grpc and /session is not what these jobs are about.
+# The builder that speaks gRPC over /grpc and /session has steps of its own.
 export DOCKER_HOST=unix://$socket DOCKER_BUILDKIT=0
 unset DOCKER_CONTEXT DOCKER_CONFIG DOCKER_TLS_VERIFY DOCKER_CERT_PATH DOCKER_API_VERSION
+
+buildx_cli=${BUILDX_CLI:-$cli}
 
 source "$here/transcript.sh"
 

@@ -35,6 +35,9 @@ def rules(socket, registry, work):
         (r" ?\bsockwarden\.(?:owner|listener):[^ \]]+", ""),
         # a tiny context is sent compressed, and times in it compress to a byte more or less
         (r"(Sending build context to Docker daemon +)\d{3}B", r"\1SIZE"),
+        # BuildKit's own names for a context that it was sent, and for where it has it
+        (r"\bref [0-9a-f-]+::\w+", "ref ID"),
+        (r"/buildkit-mount\d+\b", "/buildkit-mountN"),
         (r"\b[0-9a-f]{64}\b(?!  )", "ID"),
         (r"\b[0-9a-f]{12}\b", "ID"),
         (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z| ?[+-]\d\d:?\d\d(?: [A-Z]{3,4})?)?", "TIME"),
