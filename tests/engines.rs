@@ -11,8 +11,10 @@
 
 mod engines {
     pub mod bollard_job;
+    pub mod build;
     pub mod build_names;
     pub mod builder;
+    pub mod buildkit;
     pub mod buildx;
     pub mod caller;
     pub mod case;
@@ -162,6 +164,51 @@ fn no_reference_reaches_what_its_name_would_not() {
 #[test]
 fn what_a_bent_request_does_through_sockwarden_is_granted() {
     engines::setting::on_each_engine(engines::differential::run);
+}
+
+#[test]
+fn what_is_remembered_of_a_build_is_its_owners() {
+    engines::setting::on_each_engine(engines::build::records::run);
+}
+
+#[test]
+fn no_step_of_a_build_has_the_hosts_network_or_groups() {
+    engines::setting::on_each_engine(engines::build::host::run);
+}
+
+#[test]
+fn no_build_makes_the_engine_fetch_from_the_host() {
+    engines::setting::on_each_engine(engines::build::fetch::run);
+}
+
+#[test]
+fn nothing_takes_the_place_of_the_engines_frontend() {
+    engines::setting::on_each_engine(engines::build::frontends::run);
+}
+
+#[test]
+fn what_builds_share_by_name_is_their_owners() {
+    engines::setting::on_each_engine(engines::build::shared::run);
+}
+
+#[test]
+fn no_build_takes_anothers_image_name() {
+    engines::setting::on_each_engine(engines::build::tags::run);
+}
+
+#[test]
+fn no_other_spelling_of_a_build_is_another_way() {
+    engines::setting::on_each_engine(engines::build::wire::run);
+}
+
+#[test]
+fn no_imported_cache_is_taken_for_what_the_engine_has_built() {
+    engines::setting::on_each_engine(engines::build::poison::run);
+}
+
+#[test]
+fn a_build_is_taken_over_by_nobody() {
+    engines::setting::on_each_engine(engines::build::takeover::run);
 }
 
 /// One test for each file of `tests/cases`

@@ -138,6 +138,11 @@ impl Gate {
         suffix(Owner::new(&self.owner).tag())
     }
 
+    /// What stands at the end of the names of one of several owners
+    pub fn suffix_of(&self, owner: &str) -> String {
+        suffix(Owner::new(owner).tag())
+    }
+
     /// Owner of what this test makes through it
     pub fn owner(&self) -> &str {
         &self.owner

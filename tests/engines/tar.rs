@@ -23,3 +23,15 @@ pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     archive.resize(archive.len() + 1024, 0);
     archive
 }
+
+/// The files of an archive by name, as engines write it: short names, sizes in octal
+pub fn files(mut archive: &[u8]) -> Vec<(String, &[u8])> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_matches(['\0', ' ']).to_owned();
+    let mut files = Vec::new();
+    while archive.len() > 512 && archive[0] != 0 {
+        let size = usize::from_str_radix(&text(&archive[124..136]), 8).unwrap();
+        files.push((text(&archive[..100]), &archive[512..512 + size]));
+        archive = &archive[512 + size.next_multiple_of(512)..];
+    }
+    files
+}
