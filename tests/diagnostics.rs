@@ -359,7 +359,7 @@ warning[P102]: `debian` is allowed already
  --> policy.toml:5:10
   |
 5 | allow = ["debian", "registry.example.com/ci/*", "registry.example.com/**"]
-  |          ^^^^^^^^ by ci:15
+  |          ^^^^^^^^ by ci:17
 
 warning[P102]: `registry.example.com/ci/*` is allowed already
  --> policy.toml:5:20
@@ -371,13 +371,13 @@ warning[P102]: `nofile=1024:*` is allowed already
  --> policy.toml:8:11
   |
 8 | ulimit = ["nofile=1024:*"]
-  |           ^^^^^^^^^^^^^^^ by ci:28
+  |           ^^^^^^^^^^^^^^^ by ci:30
 
 warning[P102]: `8080` is allowed already
  --> policy.toml:9:12
   |
 9 | publish = ["8080"]
-  |            ^^^^^^ by ci:22
+  |            ^^^^^^ by ci:24
 "##);
 }
 
