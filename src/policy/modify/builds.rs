@@ -33,10 +33,11 @@ pub(super) fn give(view: &View, operation: &mut Operation, facts: &Facts) {
 
 /// What passes `own`, and one of the filters; ours come first, as nothing behind it changes what a filter has said before
 fn both(own: &str, filters: &[String], written: impl Fn(&str) -> String) -> Vec<String> {
-    match filters {
-        [] => vec![own.to_owned()],
-        filters => filters.iter().map(|filter| format!("{own},{}", written(filter))).collect(),
-    }
+    let narrowed = |filter: &String| match filter.as_str() {
+        "" => own.to_owned(),
+        filter => format!("{own},{}", written(filter)),
+    };
+    if filters.is_empty() { vec![own.to_owned()] } else { filters.iter().map(narrowed).collect() }
 }
 
 /// A filter of records of the cache: an owner's cache mounts carry its word in their ids, which end their descriptions
@@ -88,6 +89,7 @@ mod tests {
     fn of_the_cache_only_mounts_of_ones_own_are_asked_for() {
         let own = "type==exec.cachemount,description~=| with id \"0123456789ab/[^\"]*\"$|";
         assert_eq!(usage(&[], Some("0123456789ab")), [own]);
+        assert_eq!(usage(&[""], Some("0123456789ab")), [own], "as buildx says that it has none");
         assert_eq!(usage(&["a", "b"], Some("0123456789ab")), [format!("{own},a"), format!("{own},b")]);
         for cache in [Some("0123456789ac"), None] {
             assert_eq!(usage(&["type==regular"], cache), ["id==--sw0123456789ab,type==regular"]);
