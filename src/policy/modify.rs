@@ -90,6 +90,7 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
             buildkit::bridge_solve(policy, limits, facts, body, &mut changes);
         }
         Operation::BridgeReturn(Request { body: Protobuf(body), .. }) => image::returned(stamped, body),
+        Operation::BuildHistory(Request { body: Protobuf(body), .. }) => builds::history(body, &mut changes),
         Operation::ImageCommit(Request { body, .. }) => image::commit(stamped, body),
         Operation::ImageImport(Request { query, .. }) => image::import(stamped, query),
         Operation::ImagePrune(Request { query, .. }) if policy.gives_views() => image::prune(stamped, query),

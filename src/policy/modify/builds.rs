@@ -1,9 +1,11 @@
 //! Builds of an owner as they are known on the engine, and of what is kept between builds, what is its own.
 
+use crate::api::buildkit::control::BuildHistoryRequest;
 use crate::api::operation::Operation;
 use crate::api::request::{Protobuf, Request};
 use crate::policy::ids::replace;
 use crate::policy::judge::Facts;
+use crate::policy::modify::Changes;
 use crate::policy::view::{View, suffix};
 
 /// Puts the ids on the engine in the place of the owner's, and parts what is its own from what is others'
@@ -16,26 +18,34 @@ pub(super) fn give(view: &View, operation: &mut Operation, facts: &Facts) {
                 headers.shared_key = format!("{cache}:{}", headers.shared_key);
             }
         }
-        // Whose a record is, is found in the answer; this is for the engine's limit, which counts what its filters let pass.
-        Operation::BuildHistory(Request { body: Protobuf(history), .. }) if history.reference.is_empty() => {
-            let own = format!("ref~=/{}$/", view.suffix());
-            history.filter = both(&own, &history.filter, |filter| refs(view, filter));
-        }
         Operation::BuildDiskUsage(Request { body: Protobuf(usage), .. }) => {
-            usage.filter = both(&own_mounts(view, facts), &usage.filter, str::to_owned);
+            usage.filter = both(&own_mounts(view, facts), &usage.filter);
         }
         Operation::BuildCachePrune(Request { body: Protobuf(prune), .. }) => {
-            prune.filter = both(&own_mounts(view, facts), &prune.filter, str::to_owned);
+            prune.filter = both(&own_mounts(view, facts), &prune.filter);
         }
         _ => {}
     }
 }
 
+/// Asks the history for all that there is
+///
+/// An engine of 28.5 ends where a record is sifted or counted that was removed while somebody looked at it. Clients sift what
+/// they get themselves, as engines before 28.0 do not; and a limit would count the builds of others.
+pub(super) fn history(history: &mut BuildHistoryRequest, changes: &mut Changes) {
+    for filter in std::mem::take(&mut history.filter) {
+        changes.add("Filter", filter, "", None);
+    }
+    if history.limit != 0 {
+        changes.add("Limit", std::mem::take(&mut history.limit), "", None);
+    }
+}
+
 /// What passes `own`, and one of the filters; ours come first, as nothing behind it changes what a filter has said before
-fn both(own: &str, filters: &[String], written: impl Fn(&str) -> String) -> Vec<String> {
+fn both(own: &str, filters: &[String]) -> Vec<String> {
     let narrowed = |filter: &String| match filter.as_str() {
         "" => own.to_owned(),
-        filter => format!("{own},{}", written(filter)),
+        filter => format!("{own},{filter}"),
     };
     if filters.is_empty() { vec![own.to_owned()] } else { filters.iter().map(narrowed).collect() }
 }
@@ -50,19 +60,10 @@ fn own_mounts(view: &View, facts: &Facts) -> String {
     }
 }
 
-/// A filter of the history with the names on the engine
-fn refs(view: &View, filter: &str) -> String {
-    let full = |field: &str| match field.strip_prefix("ref==").or_else(|| field.strip_prefix("ref!=")) {
-        Some(id) if !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric()) => view.full(field),
-        _ => field.to_owned(),
-    };
-    filter.split(',').map(full).collect::<Vec<_>>().join(",")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::buildkit::control::{BuildHistoryRequest, DiskUsage};
+    use crate::api::buildkit::control::DiskUsage;
     use crate::api::buildkit::session::Session;
 
     fn given(operation: Operation, cache: Option<&str>) -> Operation {
@@ -97,18 +98,18 @@ mod tests {
     }
 
     #[test]
-    fn records_of_others_do_not_count_in_a_limit() {
-        let filter = vec!["status==completed,ref==abc".to_owned(), "ref~=a".to_owned()];
-        let history = BuildHistoryRequest { filter, limit: 3, ..BuildHistoryRequest::default() };
-        let Operation::BuildHistory(Request { body: Protobuf(history), .. }) =
-            given(Operation::BuildHistory(of(history)), None)
-        else {
-            panic!("another operation");
+    fn the_engine_is_never_asked_to_sift_its_history() {
+        let asked = BuildHistoryRequest {
+            filter: vec!["status==completed".to_owned()],
+            limit: 3,
+            early_exit: true,
+            ..BuildHistoryRequest::default()
         };
-        let own = "ref~=/--sw0123456789ab$/";
-        let full = format!("{own},status==completed,ref==abc--sw0123456789ab");
-        assert_eq!(history.filter, [full, format!("{own},ref~=a")]);
-        assert_eq!(history.limit, 3);
+        let (mut sent, mut changes) = (asked.clone(), Changes(Vec::new()));
+        history(&mut sent, &mut changes);
+        assert_eq!(sent, BuildHistoryRequest { early_exit: true, ..BuildHistoryRequest::default() });
+        let changed: Vec<&str> = changes.0.iter().map(|change| change.field.as_str()).collect();
+        assert_eq!(changed, ["Filter", "Limit"]);
     }
 
     #[test]
