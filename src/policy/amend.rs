@@ -3,6 +3,8 @@
 //! The words of the client that a rule replaces are gone before anything is judged, so they need no grant. What a rule
 //! puts in comes last and beats `[force]`.
 
+mod imports;
+
 use crate::api::create::Create;
 use crate::api::operation::Operation;
 use crate::api::request::{JsonBody, Request};
@@ -25,6 +27,9 @@ pub struct Amended<'a> {
 /// Takes away what rules strip, and what they will replace
 pub fn amend<'a>(policy: &'a Policy, operation: &Operation, facts: &Facts) -> Amended<'a> {
     let mut amended = Amended::default();
+    if let Some((operation, changes)) = imports::leave_out(policy, operation) {
+        (amended.operation, amended.changes) = (Some(operation), changes);
+    }
     if !policy.rules.iter().any(|rule| rule.effect == Effect::Change) {
         return amended;
     }

@@ -421,7 +421,7 @@ pub(super) fn matches(rule: &Rule, operation: &str, named: &[(Fact, String)]) ->
         && rule.when.iter().all(|(fact, regex)| named.iter().any(|(name, value)| name == fact && regex.is_match(value)))
 }
 
-fn granted(policy: &Policy, what: &What) -> Result<Line, Refusal> {
+pub(super) fn granted(policy: &Policy, what: &What) -> Result<Line, Refusal> {
     match what {
         What::Operation(name) => operation_granted(policy, name, &[]),
         What::Image(image) => image_granted(policy, &[image.to_string()]),

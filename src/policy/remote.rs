@@ -1,9 +1,11 @@
 //! What the engine may fetch: patterns over addresses, and hosts that no wildcard covers.
 //!
 //! The engine fetches from the host's own network, where loopback, the cloud's metadata and neighbours answer that a job
-//! cannot reach. A pattern covers those only if it names them.
+//! cannot reach. A pattern covers those, and whatever is not plainly a name of the internet, only if it names them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
+
+use regex::Regex;
 
 use crate::policy::TextPattern;
 
@@ -14,67 +16,46 @@ pub fn covers(pattern: &TextPattern, url: &str) -> bool {
     if url.contains(odd) || !pattern.0.is_match(url) {
         return false;
     }
-    let (before, host, after) = parts(url);
-    // What covers another host as well is a wildcard.
-    !is_inner(host) || !pattern.0.is_match(&format!("{before}{ELSEWHERE}{after}"))
+    let host = host(url);
+    !is_inner(host) || named_host(pattern).is_some_and(|named| named.eq_ignore_ascii_case(host))
 }
 
-/// The host of an address, what stands before it, and what stands behind
-fn parts(url: &str) -> (&str, &str, &str) {
+/// The host that a pattern names; none where a wildcard stands in it, or before it
+pub fn named_host(pattern: &TextPattern) -> Option<String> {
+    let regex = pattern.0.as_str();
+    let text = regex.strip_prefix("\\A(?s:").and_then(|regex| regex.strip_suffix(")\\z")).unwrap_or(regex);
+    // Backslashes only take meanings away, and the only one that is left is the wildcard.
+    let text = text.replace(".*", "\0").replace('\\', "");
+    let host = host(&text);
+    let end = text.find(host)? + host.len();
+    let wild = text.get(..end).is_none_or(|before| before.contains('\0'));
+    (!wild && !host.is_empty()).then(|| host.to_owned())
+}
+
+/// The host of an address
+fn host(url: &str) -> &str {
     let begin = url.find("://").map_or(0, |at| at + 3);
     let rest = url.get(begin..).unwrap_or("");
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let begin = begin + rest.get(..end).and_then(|authority| authority.rfind('@')).map_or(0, |at| at + 1);
-    let rest = url.get(begin..).unwrap_or("");
-    let length = match rest.find(']').filter(|_| rest.starts_with('[')) {
+    let authority = rest.get(..rest.find(['/', '?', '#']).unwrap_or(rest.len())).unwrap_or("");
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let length = match host.find(']').filter(|_| host.starts_with('[')) {
         Some(at) => at + 1,
-        None => rest.find([':', '/', '?', '#']).unwrap_or(rest.len()),
+        None => host.find(':').unwrap_or(host.len()),
     };
-    let (host, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
-    (url.get(..begin).unwrap_or(""), host, after)
+    host.get(..length).unwrap_or("")
 }
 
-/// Whether a host is not certainly one of the internet
 fn is_inner(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
-    let bare = bare.split('%').next().unwrap_or_default();
-    match bare.parse() {
-        Ok(IpAddr::V4(address)) => is_inner_v4(address),
-        Ok(IpAddr::V6(address)) => is_inner_v6(address),
-        // A name without a dot is one of the engine's own network; what ends in digits is a number in another spelling.
-        Err(_) => {
-            let last = bare.rsplit('.').next().unwrap_or_default();
-            !bare.contains('.')
-                || INNER.contains(&last)
-                || last.starts_with(|c: char| c.is_ascii_digit())
-                || !bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
-        }
-    }
+    static WHOLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!("\\A(?:{INNER})\\z")).ok());
+    WHOLE.as_ref().is_none_or(|inner| inner.is_match(host))
 }
 
-fn is_inner_v4(address: Ipv4Addr) -> bool {
-    let [first, second, ..] = address.octets();
-    address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_multicast()
-        || first == 0
-        || first >= 240
-        // Of providers, behind which others sit (RFC 6598), and of test networks.
-        || (first == 100 && (64..128).contains(&second))
-        || (first == 198 && (18..20).contains(&second))
-}
-
-fn is_inner_v6(address: Ipv6Addr) -> bool {
-    // What is not global unicast, and what holds an IPv4 address within (6to4, Teredo, NAT64).
-    let [first, second, ..] = address.segments();
-    first & 0xe000 != 0x2000 || first == 0x2002 || (first == 0x2001 && second == 0)
-}
-
-/// A host that nobody has
-const ELSEWHERE: &str = "sockwarden-elsewhere.invalid";
-/// Last parts of names that are not of the internet
-const INNER: &[&str] = &["localhost", "local", "internal", "lan", "home", "corp", "intranet", "invalid", "test"];
+/// Hosts that are not certainly ones of the internet, as an expression that BuildKit reads likewise
+///
+/// A name of one part, or of the last parts that are never of the internet; a number in any spelling; what is neither.
+pub const INNER: &str = "(?i:(?:[^./?#:@]*|(?:[^./?#:@]+\\.)+(?:localhost|local|localdomain|internal|intranet|lan|home|\
+    corp|private|invalid|test|arpa)|(?:[^./?#:@]*\\.)*[0-9][^./?#:@]*|\\[[^/?#@]*\\]|\
+    [^/?#:@]*[^a-z0-9._/?#:@-][^/?#:@]*)\\.?)";
 
 #[cfg(test)]
 mod tests {
@@ -87,14 +68,9 @@ mod tests {
 
     #[test]
     fn a_wildcard_covers_hosts_of_the_internet() {
-        for url in [
-            "https://example.com/x.tar",
-            "http://93.184.216.34/x",
-            "https://me@example.com:8443/x",
-            "git@github.com:a/b.git",
-            "github.com/a/b",
-            "https://[2606:2800:220:1::1]/x",
-        ] {
+        for url in
+            ["https://example.com/x.tar", "https://me@example.com:8443/x", "git@github.com:a/b.git", "github.com/a/b"]
+        {
             assert!(granted("*", url), "{url}");
         }
         assert!(granted("https://*.example.com/*", "https://files.example.com/x"));
@@ -103,6 +79,9 @@ mod tests {
     #[test]
     fn hosts_of_the_engines_own_network_must_be_named() {
         for url in [
+            "http://93.184.216.34/x",
+            "https://[2606:2800:220:1::1]/x",
+            "http:///x",
             "http://127.0.0.1:8899/creds",
             "http://127.1/x",
             "http://2130706433/x",
@@ -133,10 +112,13 @@ mod tests {
         ] {
             assert!(!granted("*", url), "{url}");
             assert!(!granted("http*", url), "{url}");
-            assert!(granted(url, url), "{url}");
+            assert!(granted(url, url) || url == "http:///x", "{url}");
         }
-        assert!(granted("http://127.0.0.1:8899/*", "http://127.0.0.1:8899/creds"));
-        assert!(!granted("http*://*.1:8899/*", "http://sockwarden-elsewhere.invalid/x"));
+        assert!(granted("http://127.0.0.1:*/*", "http://127.0.0.1:8899/creds"));
+        for pattern in ["http://127.0.0.1:*", "http://127.0.0.1*"] {
+            assert!(!granted(pattern, "http://127.0.0.1:x@169.254.169.254/y"), "{pattern}");
+        }
+        assert!(!granted("http*://*.1:8899/*", "http://127.0.0.1:8899/creds"));
     }
 
     #[test]

@@ -6,6 +6,8 @@
 pub mod cache;
 mod options;
 pub mod steps;
+#[cfg(test)]
+mod tests;
 
 use crate::api::buildkit::bridge::{ResolveImageConfig, ResolveSourceMeta, Solve as BridgeSolve};
 use crate::api::buildkit::control::{CacheOptions, Solve};

@@ -169,7 +169,7 @@ mod tests {
         let solve = |push: &str| {
             let attrs = attrs(&[("name", "r.example/a"), ("push", push)]);
             let exporters = vec![Exporter { kind: "image".to_owned(), attrs }];
-            let body = Protobuf(Solve { exporters, ..Solve::default() });
+            let body = Protobuf(Solve { reference: "r".to_owned(), exporters, ..Solve::default() });
             Operation::BuildSolve(Request { subject: (), query: (), body, headers: () })
         };
         let denied = |policy: &str, push: &str| {

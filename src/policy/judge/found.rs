@@ -49,5 +49,5 @@ fn judged(policy: &Policy, Found { asks, names }: Found) -> Vec<Judged> {
 
 fn own<'a>(policy: &'a Policy, facts: &'a Facts) -> Own<'a> {
     let forced = policy.force.cgroup_parent.as_ref().map(|(parent, _)| parent.as_str());
-    Own { suffix: None, cache: facts.cache.as_deref(), cgroup: facts.cgroup.as_deref().or(forced) }
+    Own { view: facts.view.as_ref(), cache: facts.cache.as_deref(), cgroup: facts.cgroup.as_deref().or(forced) }
 }

@@ -76,3 +76,91 @@ const DOCKERFILE: &str = "dockerfile.v0";
 /// What cache mounts' names begin with
 const CACHE: &str = "build-arg:BUILDKIT_CACHE_MOUNT_NS";
 const NETWORK: &str = "force-network-mode";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::buildkit::BuildId;
+    use crate::api::names::Name as _;
+    use crate::api::operation::Operation;
+    use crate::api::request::{Protobuf, Request};
+    use crate::policy::compile::compile;
+    use crate::policy::judge::{Decision, judge};
+
+    fn sent(policy: &str, facts: &Facts, options: &[(&str, &str)]) -> (BridgeSolve, Vec<String>) {
+        let policy = compile("x", policy).unwrap_or_else(|report| panic!("{report}"));
+        let body = BridgeSolve {
+            frontend: DOCKERFILE.to_owned(),
+            frontend_opt: options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            allow_result_return: true,
+            allow_result_array_ref: true,
+            evaluate: true,
+            ..BridgeSolve::default()
+        };
+        let request = Request { subject: BuildId::parse("r").unwrap(), query: (), body: Protobuf(body), headers: () };
+        let (operation, verdict) = judge(&policy, Operation::BridgeSolve(request), facts);
+        assert_ne!(verdict.decision, Decision::Deny, "{:?}", verdict.refused().collect::<Vec<_>>());
+        let Operation::BridgeSolve(Request { body: Protobuf(body), .. }) = operation else { panic!() };
+        (body, verdict.changes.into_iter().map(|change| change.field).collect())
+    }
+
+    fn facts(minor: u8, cache: Option<&str>) -> Facts {
+        Facts { minor, cache: cache.map(str::to_owned), ..Facts::default() }
+    }
+
+    #[test]
+    fn nothing_is_built_before_its_steps_are_judged() {
+        let (body, changes) = sent("allow = ['build']", &facts(51, None), &[]);
+        assert!(!body.evaluate);
+        assert_eq!(changes, ["Evaluate"]);
+    }
+
+    #[test]
+    fn a_dockerfiles_own_choice_of_a_frontend_counts_only_where_one_is_named_and_the_engine_can_hold_to_it() {
+        let named = "allow = ['build']\n[build]\nfrontends = ['docker/dockerfile:*']";
+        for (policy, minor, expected) in
+            [("allow = ['build']", 51, true), ("allow = ['build']", 41, true), (named, 51, false), (named, 42, true)]
+        {
+            let (body, _) = sent(policy, &facts(minor, None), &[]);
+            assert_eq!(body.frontend_opt.contains_key("cmdline"), expected, "{policy} {minor}");
+        }
+    }
+
+    #[test]
+    fn cache_mounts_are_the_owners_own_whatever_a_client_calls_them() {
+        let policy = "allow = ['build']";
+        for (own, given, expected) in [
+            (None, None, None),
+            (Some("0123"), None, Some("0123")),
+            (Some("0123"), Some(""), Some("0123")),
+            (Some("0123"), Some("4567"), Some("0123/4567")),
+            (None, Some("4567"), Some("4567")),
+        ] {
+            let options: Vec<(&str, &str)> = given.map(|given| (CACHE, given)).into_iter().collect();
+            let (body, _) = sent(policy, &facts(51, own), &options);
+            assert_eq!(body.frontend_opt.get(CACHE).map(String::as_str), expected, "{own:?} {given:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_policy_forces_and_limits_holds_for_builds_too() {
+        let policy = "allow = ['build']\n[run]\ncgroup_parent = true\n[limits]\nshm_size = '1MiB'\n[force]\n\
+            cgroup_parent = '/jobs'\nnetwork = 'none'\nlabels = { team = 'a' }";
+        let (body, changes) = sent(policy, &facts(51, None), &[("shm-size", "67108864"), ("cgroup-parent", "/x")]);
+        let option = |key: &str| body.frontend_opt.get(key).map(String::as_str);
+        assert_eq!(option("shm-size"), Some("1048576"));
+        assert_eq!((option("cgroup-parent"), option(NETWORK)), (Some("/jobs"), Some("none")));
+        assert_eq!(option("label:team"), Some("a"));
+        assert_eq!(changes.len(), 5, "{changes:?}");
+    }
+
+    #[test]
+    fn rules_for_sources_go_to_engines_that_know_them() {
+        let policy = compile("x", "allow = ['build']").unwrap();
+        for (minor, expected) in [(42, false), (43, true), (51, true)] {
+            let mut body = Solve::default();
+            solve(&policy, &facts(minor, None), &mut body);
+            assert_eq!(body.source_policy.is_some(), expected, "{minor}");
+        }
+    }
+}

@@ -12,7 +12,11 @@ use crate::policy::asks::Asks;
 use crate::policy::asks::exporter::is_off;
 
 pub(super) fn import_image(image: &str, field: &str, asks: &mut Asks) {
-    import("registry", &[("ref".to_owned(), image.to_owned())].into(), field, asks);
+    import("registry", &named(image), field, asks);
+}
+
+fn named(image: &str) -> BTreeMap<String, String> {
+    [("ref".to_owned(), image.to_owned())].into()
 }
 
 pub(super) fn import(kind: &str, attrs: &BTreeMap<String, String>, field: &str, asks: &mut Asks) {
@@ -43,6 +47,11 @@ pub fn said(kind: &str, attrs: &BTreeMap<String, String>) -> String {
     let named = attrs.get("ref").map(|text| format!(",ref={}", image(text))).unwrap_or_default();
     let others = attrs.iter().filter(|(key, _)| *key != "ref").map(|(key, value)| format!(",{key}={value}"));
     format!("type={kind}{named}{}", others.collect::<String>())
+}
+
+/// The same of a cache that is only an image's name
+pub fn of_image(image: &str) -> String {
+    said("registry", &named(image))
 }
 
 /// The imports that an option of the frontend holds, as JSON; none if it has another reading

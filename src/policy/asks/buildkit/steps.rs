@@ -13,12 +13,13 @@ use crate::policy::ask::{Ask, Flag, Object, What};
 use crate::policy::asks::Asks;
 use crate::policy::asks::buildkit::options::is_of_session;
 use crate::policy::judge::RealName;
+use crate::policy::view::View;
 
 /// What is an owner's own of what steps name; nothing is asked of what is not known
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Own<'a> {
-    /// What its sessions' ids end with
-    pub suffix: Option<&'a str>,
+    /// Its names, which its sessions have as well
+    pub view: Option<&'a View>,
     /// Where it keeps caches
     pub cache: Option<&'a str>,
     /// The cgroup that its steps run in
@@ -281,7 +282,9 @@ impl Steps<'_> {
             let here = format!("{field}.{key}");
             match key.as_str() {
                 key if !known.contains(&key) => self.add(What::Odd("source option", key.to_owned()), here),
-                "local.session" | "oci.session" if !self.own.suffix.is_none_or(|own| value.ends_with(own)) => {
+                "local.session" | "oci.session"
+                    if !value.is_empty() && !self.own.view.is_none_or(|view| view.owns(value)) =>
+                {
                     self.add(What::Elsewhere("session", value.clone()), here);
                 }
                 "git.mountsshsock" => self.add(What::Flag(Flag::Ssh, "true".to_owned()), here),
