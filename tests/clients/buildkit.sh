@@ -104,7 +104,7 @@ FROM busybox:test
 ARG ROUND
 RUN --mount=type=cache,id=swj-NONCE,target=/cache ls /cache; echo "$ROUND" >>/cache/rounds; cat /cache/rounds
 RUN --mount=type=cache,target=/cache,id=swj-NONCE,sharing=locked,ro cat /cache/rounds
-RUN --mount=type=bind,target=/bound ls /bound && ! touch /bound/more
+RUN --mount=type=bind,target=/bound (ls /bound && ! touch /bound/more) 2>&1
 RUN --mount=type=tmpfs,target=/memory touch /memory/file && ls /memory && df /memory | tail -n 1 | cut -d' ' -f1
 RUN ls -A /cache /bound /memory 2>&1; true
 DOCKERFILE
