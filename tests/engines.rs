@@ -197,6 +197,11 @@ fn no_build_takes_anothers_image_name() {
 }
 
 #[test]
+fn an_image_of_another_is_not_built_on_nor_looked_into_nor_feigned() {
+    engines::setting::on_each_engine(engines::build::images::run);
+}
+
+#[test]
 fn no_other_spelling_of_a_build_is_another_way() {
     engines::setting::on_each_engine(engines::build::wire::run);
 }

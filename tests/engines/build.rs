@@ -6,6 +6,7 @@
 pub mod fetch;
 pub mod frontends;
 pub mod host;
+pub mod images;
 pub mod loopback;
 pub mod poison;
 pub mod records;

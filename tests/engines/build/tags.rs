@@ -1,7 +1,7 @@
 //! The name of somebody else's image, given to what the attacker has built.
 
 use super::{ALL, Attempt, Failure, GoesWell as _, Sides, remove};
-use crate::engines::buildkit::build::Build;
+use crate::engines::buildkit::build::{Build, id};
 use crate::engines::buildkit::message::Message;
 use crate::engines::buildkit::session::Offer;
 use crate::engines::http::ask;
@@ -23,6 +23,18 @@ pub fn run(engine: &Engine) -> Vec<String> {
                 }
             ),
             play.attack(
+                "another's image, by the older of two fields that differ",
+                &["bookworm"],
+                "ExporterDeprecated",
+                async |sides: &Sides| taken(sides, |name| differing(&name, "own")).await
+            ),
+            play.attack(
+                "another's image, by the newer of two fields that differ",
+                super::NEWER,
+                "ExporterDeprecated",
+                async |sides: &Sides| taken(sides, |name| differing("own", &name)).await
+            ),
+            play.attack(
                 "another's image, by the older field alone",
                 ALL,
                 "another owner made it",
@@ -38,6 +50,13 @@ pub fn run(engine: &Engine) -> Vec<String> {
 fn exported(name: &str) -> Message {
     let exporter = Message::new().with(1, "moby").map(2, &[("name", name)]);
     Message::new().with(3, "moby").map(4, &[("name", name)]).with(13, exporter)
+}
+
+/// One exporter for engines up to 25, and another for newer ones
+fn differing(older: &str, newer: &str) -> Message {
+    let of_nobody = |name: &str| if name == "own" { id("own") } else { name.to_owned() };
+    let exporter = Message::new().with(1, "moby").map(2, &[("name", &of_nobody(newer))]);
+    Message::new().with(3, "moby").map(4, &[("name", &of_nobody(older))]).with(13, exporter)
 }
 
 /// Builds something of one's own; the job's end is when it gets its names

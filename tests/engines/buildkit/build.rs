@@ -73,7 +73,17 @@ impl Build {
 
     /// Says that this is the result, and waits for the job's end
     pub async fn end(self, result: &str) -> Result<(), Reply> {
-        let returned = Message::new().with(1, Message::new().with(3, Message::new().with(1, result)));
+        self.ended(Message::new().with(3, Message::new().with(1, result))).await
+    }
+
+    /// The same with a configuration of the image
+    pub async fn end_with(self, result: &str, config: &str) -> Result<(), Reply> {
+        let config = Message::new().with(1, "containerimage.config").with(2, config);
+        self.ended(Message::new().with(3, Message::new().with(1, result)).with(10, config)).await
+    }
+
+    async fn ended(self, result: Message) -> Result<(), Reply> {
+        let returned = Message::new().with(1, result);
         self.client.call(RETURN, &[(BUILD_ID, &self.reference)], returned).await.ok()?;
         self.job.await.unwrap().ok().map(|_| ())
     }
