@@ -251,7 +251,10 @@ pub fn grpc_code(refused: &Refused) -> u16 {
             StatusCode::BAD_REQUEST => INVALID_ARGUMENT,
             StatusCode::NOT_FOUND => NOT_FOUND,
             StatusCode::FORBIDDEN => PERMISSION_DENIED,
-            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::TOO_MANY_REQUESTS => RESOURCE_EXHAUSTED,
+            StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::URI_TOO_LONG
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            | StatusCode::TOO_MANY_REQUESTS => RESOURCE_EXHAUSTED,
             StatusCode::REQUEST_TIMEOUT => DEADLINE_EXCEEDED,
             StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT | StatusCode::SERVICE_UNAVAILABLE => UNAVAILABLE,
             _ => INTERNAL,

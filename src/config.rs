@@ -99,7 +99,9 @@ pub struct Limits {
     pub headers: usize,
     /// Bytes of a request's path and query; 1KiB to 1MiB, default 16KiB
     pub target_bytes: usize,
-    /// Bytes of a body that is read as a whole (JSON); streams have no limit; 64KiB to 64MiB, default 4MiB
+    /// Bytes of a body that is read as a whole (JSON, a message of BuildKit's); 64KiB to 64MiB, default 4MiB
+    ///
+    /// Streams have no limit.
     pub body_bytes: usize,
     /// Bytes of all such bodies at a time, each beyond its first 16KiB; 1MiB to 16GiB, default 64MiB
     pub bodies_bytes: usize,
@@ -113,7 +115,8 @@ pub struct Limits {
     pub connections_per_listener: usize,
     /// Requests of one owner at a time through all listeners, streams and tunnels included; 1 to 1000000, default 512
     ///
-    /// One connection has one request at a time, by HTTP/1.1: what a client sends behind it waits unread.
+    /// One connection has one request at a time, by HTTP/1.1: what a client sends behind it waits unread. Each call of a build
+    /// counts, as does the connection it came on: a build has three or four at a time.
     pub requests_per_owner: usize,
     /// Time to connect to the engine; 100ms to 10m, default 5s
     pub engine_connect: Duration,

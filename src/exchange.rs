@@ -42,7 +42,7 @@ pub use self::body::Room;
 use self::body::Whole;
 pub use self::cgroups::Cgroups;
 pub use self::given::OwnSocket;
-pub use self::grpc::speak_http2;
+pub use self::grpc::{Messages, only_message, speak_http2};
 use self::images::Images;
 pub use self::images::forget_gone_names;
 pub use self::lines::unreadable;

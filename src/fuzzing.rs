@@ -19,8 +19,10 @@ use crate::api::version::ApiVersion;
 use crate::policy::compile::compile;
 
 mod exchange;
+mod grpc;
 
 pub use self::exchange::exchange;
+pub use self::grpc::grpc;
 
 /// A whole request: `METHOD target`, a line with `X-Registry-Auth`, a line with `X-Registry-Config`, the body
 pub fn call(data: &[u8]) {

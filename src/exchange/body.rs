@@ -51,7 +51,12 @@ impl Share {
 impl Room {
     /// As much as the limits say, and always enough for one
     pub fn new(limits: &Limits) -> Self {
-        Self(Arc::new(Semaphore::new(limits.bodies_bytes.max(limits.body_bytes) / KIB + 1)))
+        Self::of(limits.bodies_bytes.max(limits.body_bytes))
+    }
+
+    /// For so many bytes
+    pub fn of(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes / KIB + 1)))
     }
 }
 

@@ -34,7 +34,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::counted::Counted;
-use self::frames::{Received, only_message};
+use self::frames::Received;
+pub use self::frames::{Messages, only_message};
 use self::names::Naming;
 pub use self::preface::speak_http2;
 use self::pump::pump;
@@ -220,7 +221,7 @@ enum From {
 impl Exchange {
     /// Reads, judges, records and sends one call
     async fn call(&mut self, parts: Parts, received: RecvStream, channel: &Channel) -> Result<Answered, Refused> {
-        let endpoint = match method(parts.uri.path_and_query().map_or("", PathAndQuery::as_str)) {
+        let endpoint = match method(head::target(&parts, &self.gate.limits)?) {
             Ok(endpoint) => endpoint,
             Err(Some(closed)) => return Err(Refused::Unrouted(NoRoute::Closed(closed).into())),
             Err(None) => {
@@ -229,7 +230,7 @@ impl Exchange {
             }
         };
         self.operation = endpoint.name;
-        let metadata = head::read(&parts, None)?;
+        let metadata = head::read(&parts, &self.gate.limits, None)?;
         let name = parts.headers.get(BUILD_ID).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let received = Received::new(received, Arc::clone(&self.bytes));
         let mut whole = body::read(received, &self.gate.limits, &self.gate.room).await?;

@@ -147,7 +147,7 @@ impl Drop for Place {
 }
 
 /// The shipped policies, the strictest first
-static POLICIES: LazyLock<Vec<Arc<Policy>>> = LazyLock::new(|| {
+pub static POLICIES: LazyLock<Vec<Arc<Policy>>> = LazyLock::new(|| {
     shipped::ALL.iter().filter_map(|(name, text)| compile(&format!("{name}.toml"), text).ok()).map(Arc::new).collect()
 });
 

@@ -84,7 +84,7 @@ impl Messages {
     ///
     /// # Errors
     /// When it is compressed, which nobody asked for, or longer than BuildKit's own are.
-    pub fn next(&mut self) -> Result<Option<Bytes>, Refused> {
+    pub fn take(&mut self) -> Result<Option<Bytes>, Refused> {
         let Some((flag, mut length)) =
             self.buffer.split_first_chunk::<PREFIX>().map(|([flag, length @ ..], _)| (*flag, &length[..]))
         else {

@@ -3,16 +3,21 @@
 use http::Method;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
+use http::uri::PathAndQuery;
 
 use crate::answer::Refused;
+use crate::config::Limits;
 use crate::engine::channel::{Metadata, TIMEOUT};
 
 /// Reads a call's head; `several` names the one header that may stand more than once, where there is one
 ///
 /// # Errors
-/// When it can be read in two ways, or is not a gRPC call's.
-pub fn read(parts: &Parts, several: Option<&str>) -> Result<Metadata, Refused> {
+/// When it can be read in two ways, is larger than is read, or is not a gRPC call's.
+pub fn read(parts: &Parts, limits: &Limits, several: Option<&str>) -> Result<Metadata, Refused> {
     let headers = &parts.headers;
+    if headers.len() > limits.headers {
+        return Err(Refused::HeadTooLarge);
+    }
     if parts.method != Method::POST {
         return Err(Refused::Call("a gRPC call is a POST"));
     }
@@ -33,6 +38,16 @@ pub fn read(parts: &Parts, several: Option<&str>) -> Result<Metadata, Refused> {
         return Err(Refused::Call("`grpc-timeout` is no time"));
     }
     Ok(Metadata { timeout })
+}
+
+/// The target of a call, as it came
+///
+/// # Errors
+/// When it is longer than is read.
+pub fn target<'a>(parts: &'a Parts, limits: &Limits) -> Result<&'a str, Refused> {
+    let limit = limits.target_bytes;
+    let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    if target.len() > limit { Err(Refused::TargetTooLong { limit }) } else { Ok(target) }
 }
 
 /// Whether the content type is gRPC's, with messages of protobuf

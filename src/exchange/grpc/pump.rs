@@ -197,7 +197,7 @@ async fn look(
         let length = piece.len();
         messages.push(&piece, room).map_err(Broken::Refused)?;
         drop(piece);
-        while let Some(message) = messages.next().map_err(Broken::Refused)? {
+        while let Some(message) = messages.take().map_err(Broken::Refused)? {
             let passed = tokio::select! {
                 passed = reply.message(message) => passed.map_err(Broken::Refused)?,
                 () = client.gone() => return Err(Broken::Client),
@@ -244,3 +244,6 @@ fn engine(error: h2::Error) -> Broken {
 }
 
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+#[cfg(test)]
+mod tests;

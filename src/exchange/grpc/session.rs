@@ -38,7 +38,7 @@ pub struct Opened {
 impl Exchange {
     /// Judges, records and opens a session
     pub(super) async fn session(&mut self, parts: &Parts) -> Result<Opened, Refused> {
-        call_head::read(parts, Some(METHOD))?;
+        call_head::read(parts, &self.gate.limits, Some(METHOD))?;
         let headers = RegistryHeaders { session: head::session(&parts.headers)?, ..RegistryHeaders::default() };
         let call = Call::read(&Method::POST, "/session", None, headers)?;
         self.operation = call.route.endpoint.name;
@@ -71,7 +71,7 @@ pub async fn join(
             let piece = piece.map_err(|_| Broken::Client)?;
             let length = piece.len();
             messages.push(&piece, room).map_err(Broken::Refused)?;
-            while let Some(message) = messages.next().map_err(|_| Broken::Refused(UNREADABLE))? {
+            while let Some(message) = messages.take().map_err(|_| Broken::Refused(UNREADABLE))? {
                 let BytesMessage { data } = read_message(message).map_err(|_| Broken::Refused(UNREADABLE))?;
                 // An engine that reads no further may have something to say still.
                 let _ = writer.write_all(&data).await;

@@ -128,6 +128,29 @@ fn a_head_that_is_not_a_plain_calls_is_refused() {
 }
 
 #[test]
+fn heads_and_targets_of_calls_have_the_limits_of_all_others() {
+    let engine = BuildKit::start();
+    let proxy = with_config(&engine, "[limits]\nheaders = 10\ntarget_bytes = \"1KiB\"\n");
+    engine.runtime.block_on(async {
+        let client = Client::new(upgraded(&proxy)).await;
+        let mut many = call(WORKERS);
+        for number in 0..10 {
+            let name = http::HeaderName::try_from(format!("x-header-{number}")).unwrap();
+            many.headers_mut().insert(name, "1".parse().unwrap());
+        }
+        for (request, limit) in
+            [(many, "`header_bytes` and `headers`"), (call(&format!("/{}", "x".repeat(1024))), "`target_bytes`")]
+        {
+            let answer = client.call(request, framed(b"")).await;
+            let (status, said) = answer.said();
+            assert!(answer.is_only_head() && status == 8 && said.contains(limit), "{answer:?}");
+        }
+        assert_eq!(client.call(call(WORKERS), framed(b"")).await.said().0, 0);
+    });
+    assert_eq!(engine.heard().len(), 2, "{:?}", engine.heard());
+}
+
+#[test]
 fn a_call_is_one_whole_message_that_is_not_compressed() {
     let engine = BuildKit::start();
     let proxy = with_config(&engine, "[limits]\nbody_bytes = \"64KiB\"\n");
@@ -257,4 +280,16 @@ fn what_http_2_itself_forbids_ends_the_call_or_the_connection() {
     }
     let heard = engine.heard();
     assert!(heard.iter().all(|line| !line.contains("Control")), "{heard:?}");
+}
+
+#[test]
+fn what_stands_behind_a_hash_reaches_nobody() {
+    let engine = BuildKit::start();
+    let proxy = before(&engine);
+    let mut raw = Raw::new(upgraded(&proxy));
+    raw.call(1, &format!("{WORKERS}#/../Solve"), b"");
+    assert_eq!(raw.next().kind, HEADERS);
+    let written = format!("POST http://localhost{WORKERS} ");
+    let heard = engine.heard();
+    assert!(heard[1..].iter().all(|line| line.starts_with(&written)), "{heard:?}");
 }
