@@ -24,7 +24,6 @@ closed! {
     "the classic builder has nothing to cancel by id; end the request of the build itself" => [
         "POST" "/build/cancel" "build.cancel",
     ];
-    "a session comes over POST /session" => ["gRPC" "/moby.buildkit.v1.Control/Session" "build.session.grpc"];
     "containers run with the Engine API; a build's own would escape its limits" => [
         "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/NewContainer" "build.container.new",
         "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/ReleaseContainer" "build.container.release",

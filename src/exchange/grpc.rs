@@ -179,7 +179,7 @@ async fn call_of(caller: Caller, upstream: Upstream, request: Request<RecvStream
     };
     let (room, idle) = (exchange.gate.room.clone(), exchange.gate.limits.idle);
     let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
-    let answered = if speaks_http2 && target == SESSION {
+    let answered = if target == SESSION {
         let opened = tokio::select! {
             opened = exchange.session(&parts) => opened,
             _ = poll_fn(|context| respond.poll_reset(context)) => return,

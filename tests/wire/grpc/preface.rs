@@ -6,7 +6,7 @@ use http::Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::grpc::buildkit::{BuildKit, Heard, framed};
-use crate::grpc::client::{Client, PREFACE, SOLVE, WORKERS, call};
+use crate::grpc::client::{Client, PREFACE, SOLVE, WORKERS, call, upgraded};
 use crate::grpc::{before, with_policy};
 
 const SESSION: &str = "/moby.buildkit.v1.Control/Session";
@@ -162,6 +162,21 @@ fn a_session_over_grpc_is_the_session_of_post_session() {
     assert_eq!(of("request")["request"], format!("POST {SESSION}"));
     let end = of("end");
     assert_eq!((&end["grpc_status"], &end["outcome"]), (&0.into(), &"complete".into()), "{end}");
+}
+
+#[test]
+fn a_session_over_grpc_is_one_behind_an_upgrade_too() {
+    let engine = tunnels();
+    let proxy = before(&engine);
+    engine.runtime.block_on(async {
+        // Bake does so for a context that several of its targets share.
+        let client = Client::new(upgraded(&proxy)).await;
+        let (answer, stream) = client.send(session(&[("x-docker-expose-session-uuid", "abc")]), false).await;
+        let mut from = answer.await.unwrap().into_body();
+        assert_eq!(from.data().await.unwrap().unwrap(), bytes(b"PRI from the engine"));
+        drop(stream);
+    });
+    assert!(engine.heard().contains(&"POST /v1.51/session HTTP/1.1".to_owned()), "{:?}", engine.heard());
 }
 
 #[test]
