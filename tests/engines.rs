@@ -30,6 +30,7 @@ mod engines {
     pub mod job;
     pub mod load;
     pub mod many;
+    pub mod own_builds;
     pub mod own_container;
     pub mod pin_root;
     pub mod pins;
@@ -128,6 +129,11 @@ fn an_image_name_is_its_makers() {
 #[test]
 fn an_image_that_buildkit_builds_is_its_owners() {
     engines::setting::on_each_engine(engines::build_names::run);
+}
+
+#[test]
+fn an_owner_has_its_own_builds_as_if_the_engine_were_its_own() {
+    engines::setting::on_each_engine(engines::own_builds::run);
 }
 
 #[test]

@@ -198,9 +198,9 @@ pub fn missing(object: Referent, name: &str) -> String {
     }
 }
 
-/// The same of a blob
+/// The same of a blob, as BuildKit says it (26.1 to 28.5)
 pub fn missing_blob(digest: &str) -> String {
-    format!("content {digest}: not found")
+    format!("rpc error: code = NotFound desc = content digest {digest}: not found")
 }
 
 /// What came of a look-up
