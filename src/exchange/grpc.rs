@@ -248,6 +248,8 @@ impl Exchange {
                 return Ok(Answered { from: From::Here(messages), end });
             }
         };
+        // From before the engine knows of it.
+        let building = images.as_ref().and_then(|images| images.building(recorded.approved().operation()));
         hold.sent();
         let patience = soon.then_some(self.gate.limits.engine_answer);
         let response = match in_time(patience, async { Ok(channel.call(&recorded, metadata).await?) }).await {
@@ -258,8 +260,9 @@ impl Exchange {
             }
         };
         let reply = match (hold, images) {
-            (Hold::Nothing, _) | (_, None) => reply,
-            (hold, Some(images)) => Some(Box::new(Naming { hold, images, inner: reply }) as Box<dyn Reply>),
+            (Hold::Nothing, _) if building.is_none() => reply,
+            (_, None) => reply,
+            (hold, Some(images)) => Some(Box::new(Naming { hold, images, building, inner: reply }) as Box<dyn Reply>),
         };
         let end = self.ending(response.status())?;
         Ok(Answered { from: From::Engine(response, reply), end })

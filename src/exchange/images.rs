@@ -16,13 +16,15 @@ use serde::Deserialize;
 pub use self::hold::Hold;
 pub use self::list::List;
 use crate::answer::Refused;
-use crate::api::image_ref::ImageRef;
+use crate::api::buildkit::control::Solve;
+use crate::api::image_ref::{ImageRef, Meaning, Named};
 use crate::api::operation::Operation;
+use crate::api::request::{Protobuf, Request};
 use crate::engine::{Engine, EngineError, Question};
 use crate::exchange::facts::Found;
 use crate::exchange::look::{self, SeenImage};
 use crate::owner::Owner;
-use crate::owner::images::{Ledger, Standing, Taken};
+use crate::owner::images::{Building, Ledger, Standing, Taken};
 use crate::policy::Policy;
 use crate::policy::ask::{Ask, Object, What};
 use crate::policy::images::{looked_at, made, missing, name, not_found, pulled, pushed, removed, resolved};
@@ -103,11 +105,11 @@ impl Images {
             }
             found.facts.foreign.push((Object::Image, given, field));
         }
-        let resolved = resolved(operation);
-        for (object, name, field) in self.unseen(&resolved).await? {
-            let said = resolved.iter().find(|(_, other)| *other == field).map(|(image, _)| not_found(image));
-            found.missing = said.filter(|_| self.policy.gives_views()).map(Refused::Absent).or(found.missing.take());
-            found.facts.foreign.push((object, name, field));
+        for (image, field) in resolved(operation) {
+            if self.is_hidden(&image, false).await? {
+                found.missing = self.policy.gives_views().then(|| Refused::Absent(not_found(&image)));
+                found.facts.foreign.push((Object::Image, image.given().to_owned(), field));
+            }
         }
         if let Some(image) = pushed(operation) {
             self.push(&image, found).await?;
@@ -127,21 +129,43 @@ impl Images {
         }
     }
 
-    /// Of images that a build is made of, those that are not there for this owner, as they are judged
+    /// Begins the build of a call that is one
+    pub fn building(&self, operation: &Operation) -> Option<Building> {
+        match operation {
+            Operation::BuildSolve(Request { body: Protobuf(Solve { reference, .. }), .. }) => {
+                Some(self.ledger.begin_build(&self.owner, reference))
+            }
+            _ => None,
+        }
+    }
+
+    /// Of the images that a build will be made of, those that are not there for this owner, as they are judged
     ///
-    /// One that the engine does not have is fetched from its registry, which is its own to answer.
+    /// A name without a digest is looked up once more when the build runs. Frontends leave it so only where the engine has the
+    /// image (20.10 to 28.5), so one that it does not have is none, and the others are kept for the build.
     ///
     /// # Errors
     /// When the engine cannot be asked.
-    pub async fn unseen(&self, sources: &[(ImageRef, String)]) -> Result<Vec<(Object, String, String)>, Refused> {
+    pub async fn unseen(
+        &self,
+        build: &str,
+        sources: &[(ImageRef, String)],
+    ) -> Result<Vec<(Object, String, String)>, Refused> {
         let mut unseen = Vec::new();
         for (image, field) in sources {
-            let there = look::image(&self.engine, image.given(), field).await?;
-            if there.is_some_and(|there| !self.sees(&there)) {
+            let moves = matches!(image.meaning(), Meaning::Named(Named { digest: None, .. }));
+            let is_kept = !moves || self.ledger.build_on(&self.owner, build, &name(image));
+            if !is_kept || self.is_hidden(image, moves).await? {
                 unseen.push((Object::Image, image.given().to_owned(), field.clone()));
             }
         }
         Ok(unseen)
+    }
+
+    /// Whether an image is another's, or not there where it has to be; else its registry is asked, which answers for itself
+    async fn is_hidden(&self, image: &ImageRef, has_to_be_there: bool) -> Result<bool, Refused> {
+        let there = look::image(&self.engine, image.given(), "").await?;
+        Ok(there.map_or(has_to_be_there, |there| !self.sees(&there)))
     }
 
     /// Claims names, or says which of them are not to be had

@@ -13,10 +13,12 @@ use thiserror::Error;
 
 use crate::owner::Owner;
 
+mod building;
 mod file;
 #[cfg(test)]
 mod tests;
 
+pub use self::building::Building;
 pub use self::file::LedgerError;
 
 /// Who made or pulled which names
@@ -29,6 +31,7 @@ pub struct Ledger {
 #[derive(Debug, Default)]
 struct Book {
     names: BTreeMap<String, Entry>,
+    builds: building::Builds,
     /// Counts every settlement
     serial: u64,
 }
@@ -86,6 +89,9 @@ pub enum Taken {
     /// Another owner makes or pulls it just now
     #[error("another owner makes or pulls it just now")]
     InTheMaking,
+    /// A build of another owner is made of it
+    #[error("a build of another owner is made of what had it")]
+    InUse,
     /// Others pulled it as well, or had it before
     #[error("it is there for others as well")]
     Shared,
@@ -256,6 +262,9 @@ impl Ledger {
 
 impl Book {
     fn cannot_make(&self, name: &str, owner: &str) -> Option<Taken> {
+        if self.builds.values().any(|build| build.keeps(name, owner)) {
+            return Some(Taken::InUse);
+        }
         let entry = self.names.get(name)?;
         let other = |who: &String| **who != *owner;
         if entry.making.as_ref().is_some_and(|(by, _)| other(by)) || entry.pulling.keys().any(other) {

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use crate::answer::Refused;
 use crate::exchange::grpc::reply::Reply;
 use crate::exchange::images::{Hold, Images};
+use crate::owner::images::Building;
 
 /// Settles the names with the status of the answer, before the client hears of it
 ///
@@ -17,6 +18,8 @@ pub struct Naming {
     pub hold: Hold,
     /// The images
     pub images: Images,
+    /// The build, for as long as it runs
+    pub building: Option<Building>,
     /// Who looks at the answer besides
     pub inner: Option<Box<dyn Reply>>,
 }
@@ -34,6 +37,7 @@ impl Reply for Naming {
     }
 
     fn trailers(&mut self, trailers: &mut HeaderMap) {
+        self.building = None;
         if let Some(status) = trailers.get("grpc-status") {
             let hold = std::mem::take(&mut self.hold);
             hold.ended(status == "0", &self.images);

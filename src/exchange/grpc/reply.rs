@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::answer::Refused;
+use crate::api::names::Name as _;
 use crate::api::operation::Operation;
 use crate::exchange::Exchange;
 use crate::exchange::grpc::shown::{History, Plain};
@@ -44,7 +45,7 @@ impl Exchange {
     pub(super) fn course(&mut self, operation: &Operation) -> Result<Course, Refused> {
         let course = match operation {
             Operation::BuildHistory(_) => self.history(),
-            Operation::BridgeSolve(_) => Course::Looked(Box::new(self.judge_of_steps())),
+            Operation::BridgeSolve(request) => Course::Looked(Box::new(self.judge_of_steps(request.subject.as_str()))),
             // One empty list, and a stream without a record: nothing in the cache is one's own.
             Operation::BuildDiskUsage(_) if self.has_no_cache() => Course::Own(vec![Bytes::new()]),
             Operation::BuildCachePrune(_) if self.has_no_cache() => Course::Own(Vec::new()),

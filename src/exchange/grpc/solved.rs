@@ -36,6 +36,8 @@ pub struct JudgeOfSteps {
     pub listener: Arc<str>,
     /// Operation
     pub operation: &'static str,
+    /// The build, by its name on the engine
+    pub build: String,
     /// What is the owner's own
     pub facts: Facts,
     /// Whose images are whose; none where they are everybody's
@@ -44,7 +46,7 @@ pub struct JudgeOfSteps {
 
 impl Exchange {
     /// What judges the steps that are answered to the call
-    pub(super) fn judge_of_steps(&mut self) -> JudgeOfSteps {
+    pub(super) fn judge_of_steps(&mut self, build: &str) -> JudgeOfSteps {
         let (policy, audit) = (Arc::clone(&self.policy), Arc::clone(&self.gate.audit));
         let (id, listener, operation) = (self.id.clone(), Arc::clone(&self.gate.name), self.operation);
         JudgeOfSteps {
@@ -53,6 +55,7 @@ impl Exchange {
             id,
             listener,
             operation,
+            build: build.to_owned(),
             facts: std::mem::take(&mut self.facts),
             images: self.images(),
         }
@@ -65,7 +68,7 @@ impl JudgeOfSteps {
         let found = answered(&self.policy, &solved, &self.facts);
         let sources: Vec<_> = found.asks.iter().filter_map(source).collect();
         let foreign = match &self.images {
-            Some(images) => images.unseen(&sources).await?,
+            Some(images) => images.unseen(&self.build, &sources).await?,
             None => Vec::new(),
         };
         let verdict = judge_steps(&self.policy, found, foreign);

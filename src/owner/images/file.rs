@@ -179,7 +179,7 @@ fn read(path: &Path) -> Result<Book, LedgerError> {
         return Err(broken(format!("its version is {version}")));
     }
     let entry = |(name, claim)| (name, Entry { settled: Some(claim), ..Entry::default() });
-    Ok(Book { names: names.into_iter().map(entry).collect(), serial: 0 })
+    Ok(Book { names: names.into_iter().map(entry).collect(), ..Book::default() })
 }
 
 const VERSION: u32 = 1;

@@ -244,3 +244,30 @@ fn a_broken_ledger_is_not_taken_for_an_empty_one() {
         assert!(matches!(opened, Err(LedgerError::Broken(..))), "{text}");
     }
 }
+
+#[test]
+fn what_a_build_is_made_of_is_made_by_nobody_else_until_it_has_ended() {
+    let (ledger, a, b) = ledger();
+    make(&ledger, &a);
+    let building = ledger.begin_build(&a, "build");
+    // A call that says it is the same, and which the engine refuses.
+    drop(ledger.begin_build(&a, "build"));
+    assert!(ledger.build_on(&a, "build", APP));
+    ledger.removed(&names(&[APP]));
+    assert_eq!(ledger.make(&b, &names(&[APP])).unwrap_err(), [(APP.to_owned(), Taken::InUse)]);
+    assert!(ledger.make(&a, &names(&[APP])).is_ok());
+    drop(building);
+    assert!(ledger.make(&b, &names(&[APP])).is_ok());
+}
+
+#[test]
+fn a_name_is_kept_for_a_build_of_its_owner_that_runs_only() {
+    let (ledger, a, b) = ledger();
+    assert!(!ledger.build_on(&a, "build", APP), "no such build");
+    let _building = ledger.begin_build(&a, "build");
+    assert!(!ledger.build_on(&b, "build", APP), "another's build");
+    let making = ledger.make(&b, &names(&[APP])).unwrap();
+    assert!(!ledger.build_on(&a, "build", APP), "another makes it just now");
+    drop(making);
+    assert!(ledger.build_on(&a, "build", APP));
+}

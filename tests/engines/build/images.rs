@@ -1,5 +1,7 @@
 //! Somebody else's image: to build on, to look into, and to be taken for.
 
+use std::path::Path;
+
 use super::{ALL, Attempt, Failure, GoesWell as _, Sides, remove};
 use crate::engines::buildkit::build::{BUILD_ID, Build, built};
 use crate::engines::buildkit::message::{Message, text};
@@ -13,6 +15,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
         tokio::join!(
             play.attack("another's image, as a base", ALL, "not found", base),
             play.attack("another's image, to copy from", ALL, "not found", copied),
+            play.attack("another's image, by a name that was one's own", ALL, "is made of what had it", swapped),
             play.attack("the configuration of another's image", ALL, "not found", configuration),
             play.attack(
                 "another's label on one's own image",
@@ -36,19 +39,24 @@ struct Image<'a>(&'a Sides);
 impl<'a> Image<'a> {
     async fn of_the_victim(sides: &'a Sides) -> Result<Self, Failure> {
         let image = Self(sides);
-        let file = format!("FROM busybox:test\nENV SECRET=secret{}\nCOPY file /file\n", sides.word);
-        let offer = Offer::dockerfile(&file).file("file", &secret(sides));
-        let exporter = Message::new().with(1, "moby").map(2, &[("name", &sides.word)]);
-        let more = Message::new().with(3, "moby").map(4, &[("name", &sides.word)]).with(13, exporter);
-        let build = Build::start_with(&sides.victim, &offer, more).await.goes_well("the victim's build starts")?;
-        let result = build.dockerfile(&[]).await.goes_well("the victim's Dockerfile is read")?;
-        let config = format!(
-            r#"{{"architecture":"amd64","os":"linux","config":{{"Env":["SECRET={}"]}},"rootfs":{{"type":"layers"}}}}"#,
-            secret(sides)
-        );
-        build.end_with(&result, &config).await.goes_well("the victim's build ends")?;
-        Ok(image)
+        match make(sides, &sides.victim, &secret(sides)).await {
+            Err(Failure::Refused(why)) => Err(Failure::Unplayed(format!("the victim's image: {why}"))),
+            made => made.map(|()| image),
+        }
     }
+}
+
+/// Makes the image, with something in a file and in its environment
+async fn make(sides: &Sides, socket: &Path, content: &str) -> Attempt {
+    let offer = Offer::dockerfile("FROM busybox:test\nCOPY file /file\n").file("file", content);
+    let exporter = Message::new().with(1, "moby").map(2, &[("name", &sides.word)]);
+    let more = Message::new().with(3, "moby").map(4, &[("name", &sides.word)]).with(13, exporter);
+    let build = Build::start_with(socket, &offer, more).await?;
+    let result = build.dockerfile(&[]).await?;
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","config":{{"Env":["SECRET={content}"]}},"rootfs":{{"type":"layers"}}}}"#
+    );
+    Ok(build.end_with(&result, &config).await?)
 }
 
 impl Drop for Image<'_> {
@@ -76,6 +84,22 @@ async fn copied(sides: &Sides) -> Attempt {
     let _image = Image::of_the_victim(sides).await?;
     let offer = Offer::dockerfile(&format!("FROM busybox:test\nCOPY --from={} /file /out\n", sides.word));
     seen(sides, &built(&sides.attacker, &offer, &[], "/out").await?)
+}
+
+/// A name is looked up when a build is judged, and once more when it runs
+async fn swapped(sides: &Sides) -> Attempt {
+    let _image = Image(sides);
+    make(sides, &sides.attacker, "the attacker's own").await.goes_well("an image of one's own")?;
+    let offer = Offer::dockerfile(&format!("FROM {}\nRUN cat /file > /out\n", sides.word));
+    let build = Build::start(&sides.attacker, &offer).await.goes_well("a build")?;
+    let result = build.dockerfile(&[]).await.goes_well("its Dockerfile")?;
+    let (attacker, target) = (sides.attacker.clone(), format!("/images/{}?force=1", sides.word));
+    let gone = tokio::task::spawn_blocking(move || ask(&attacker, "DELETE", &target, "")).await.goes_well("asking")?;
+    if !gone.is_success() {
+        return Err(Failure::Unplayed(format!("one's own image stays: {}", gone.text())));
+    }
+    make(sides, &sides.victim, &secret(sides)).await?;
+    seen(sides, &build.read(&result, "/out").await?)
 }
 
 async fn configuration(sides: &Sides) -> Attempt {
