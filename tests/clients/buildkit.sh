@@ -2,7 +2,7 @@
 
 # A client's own records of its builders and builds are this job's.
 export DOCKER_BUILDKIT=1 BUILDX_CONFIG=$work/buildx BUILDKIT_PROGRESS=plain
-cli=${buildx_cli:?}
+older_cli=$cli cli=${buildx_cli:?}
 limit=120
 nonce=$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')
 server=$(docker version --format '{{.Server.Version}}')
@@ -132,7 +132,8 @@ files_out() {
 
 docker_build_to_stdout() { docker build -q -o - "$work/other" 2>/dev/null | tar -t | sort; }
 
-# Pushed, pulled, built upon; and a cache that travels with the image.
+# Pushed, pulled, built upon; and a cache that travels with the image. `ci` takes caches from nobody: they are left out, and
+# all else is as if they had not been there.
 registry_round() {
   local image=$registry/swj/kit
   printf 'FROM busybox:test\nCOPY nonce /\nRUN echo layer >/layer\n' >"$work/other/Dockerfile"
@@ -140,10 +141,17 @@ registry_round() {
   docker rmi "$image:1" >/dev/null
   docker pull -q "$image:1" && docker run --rm --name swj-kit "$image:1" cat /layer || return
   docker rmi "$image:1" >/dev/null
-  built -t "$image:2" --cache-from "$image:1" "$work/other" && docker push -q "$image:2" && docker rmi "$image:2" >/dev/null || return
+  uncached -t "$image:2" --cache-from "$image:1" "$work/other" && docker push -q "$image:2" && docker rmi "$image:2" >/dev/null || return
   printf 'FROM %s:2\nCOPY --from=%s:1 /layer /again\nRUN cat /again\n' "$image" "$image" >"$work/other/Dockerfile"
   built --pull "$work/other" || return
-  built --cache-from "type=registry,ref=$image:absent" "$work/other"
+  uncached --cache-from "type=registry,ref=$image:absent" "$work/other"
+}
+
+uncached() {
+  local code=0
+  built "$@" 2>"$work/uncached" || code=$?
+  sed -n '/^building with/q; /^importing cache/,/^  \(DONE\|ERROR\)/!p' "$work/uncached" >&2
+  return $code
 }
 
 ended_by() {

@@ -127,7 +127,7 @@ step built --target small "$context"
 if newer 28; then source "$here/steps/buildkit_new.sh"; fi
 step docker buildx ls
 step docker buildx inspect default
-step docker buildx prune -f --filter unused-for=2400h
+step docker buildx prune -f --filter id=swj-none
 step silent docker buildx du
 step docker rmi swj-kit:1 swj-kit:2 swj-kit:3 swj-kit:4 swj-beside:1 swj-secret:1 swj-arm:1
 step docker images -q --filter 'reference=swj-kit'

@@ -11,9 +11,10 @@ step built --metadata-file "$work/metadata" -t swj-kit:5 "$work/other"
 ref=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["buildx.build.ref"].rsplit("/")[-1])' "$work/metadata")
 logged() { docker buildx history logs "$ref" 2>&1 | told; }
 inspected() { docker buildx history inspect "$ref" --format '{{.Name}} {{.Status}} {{.NumCompletedSteps}} {{.NumTotalSteps}}'; }
+removed() { docker buildx history rm "$ref"; }
 step logged
 step inspected
 ends 1 docker buildx history logs swjmissingref
 # Docker 28 ends when its history is listed and a record of anybody's is just being removed, so nobody lists it here.
-step docker buildx history rm "$ref"
+step removed
 step docker rmi swj-kit:5

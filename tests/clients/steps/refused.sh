@@ -32,3 +32,19 @@ step says 127.0.0.1 docker buildx build http://127.0.0.1:1/context.tar
 step docker tag busybox:test swj-buildkit:1
 step says privileged docker buildx create --name swj-container --driver docker-container --driver-opt image=swj-buildkit:1 --bootstrap
 step docker rmi swj-buildkit:1
+
+# The oldest client's BuildKit comes by POST /build, where what a Dockerfile asks for cannot be judged.
+build_by_post() { DOCKER_BUILDKIT=1 timeout "$limit" "$older_cli" build "$work/context"; }
+dockerfile 'FROM busybox:test' 'COPY nonce /' 'RUN true'
+if ! newer 23; then step says version=2 build_by_post; fi
+
+# One's own builds are listed, and what was removed is not; with nothing in between a list is what some engines die of.
+if newer 28; then
+  step built --metadata-file "$work/metadata" "$work/context"
+  ref=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["buildx.build.ref"].rsplit("/")[-1])' "$work/metadata")
+  listed() { docker buildx history ls --format '{{.Ref}} {{.Name}} {{.Status}}' >"$work/listed" && grep "^$ref " "$work/listed" | sed "s/$ref/REF/"; }
+  step listed
+  removed() { docker buildx history rm "$ref"; }
+  step removed
+  ends 1 listed
+fi
