@@ -39,6 +39,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
     play.a_build_whose_end_nobody_saw_keeps_its_names();
     play.what_goes_to_the_client_claims_nothing();
     play.an_image_without_a_name_is_its_owners();
+    play.what_was_not_pulled_is_no_base();
     play.what_was_built_goes_with_its_owner();
     play.failed
 }
@@ -178,6 +179,20 @@ impl Play<'_> {
         let [(ours, _), (others, _)] =
             ["a", "b"].map(|owner| self.through(owner, "GET", &format!("/images/{id}/json")));
         self.holds("it is there for its owner alone", (ours, others) == (200, 404), format!("{ours} {others}"));
+    }
+
+    fn what_was_not_pulled_is_no_base(&mut self) {
+        let policy = format!("{POLICY}[images]\nvisible = 'own'\n");
+        let gate = Gate::with_owner(&self.engine.socket, &policy, &self.name("sight"));
+        let buildx = Buildx::new(self.engine, &gate.socket());
+        let (hosts, own) = (self.name("image:1"), self.name("own:1"));
+        let built = buildx.build(&format!("FROM {hosts}\nRUN true\n"), &[]);
+        let told = built.as_ref().is_err_and(|said| said.contains("not found"));
+        self.holds("what the host has is not there", told, format!("{built:?}"));
+        let built = buildx.build(&format!("FROM scratch\nLABEL swt={own}\nCOPY Dockerfile /file\n"), &["-t", &own]);
+        self.builds("an image of one's own", built);
+        let built = buildx.build(&format!("FROM {own}\nCOPY Dockerfile /again\n"), &[]);
+        self.builds("and one that is built on it", built);
     }
 
     fn what_was_built_goes_with_its_owner(&mut self) {

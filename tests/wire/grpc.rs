@@ -5,6 +5,7 @@ mod buildkit;
 mod client;
 mod ends;
 mod floods;
+mod names;
 mod preface;
 mod strict;
 

@@ -52,7 +52,7 @@ impl Two {
     }
 }
 
-fn start(engine: &Path, place: &Path, policy: &str) -> (Proxy, [PathBuf; 2]) {
+pub fn start(engine: &Path, place: &Path, policy: &str) -> (Proxy, [PathBuf; 2]) {
     std::fs::write(place.join("policy.toml"), policy).unwrap();
     let listener = |owner: &str| {
         format!("[[listener]]\nowner = '{owner}'\nname = '{owner}'\npath = '{owner}.sock'\npolicy = './policy.toml'\n")

@@ -122,8 +122,11 @@ async fn serve(mut stream: UnixStream, heard: Heard, tunnel: Tunnel) {
             }
             return heard.hear("closed");
         }
-        let said =
-            "HTTP/1.1 200 OK\r\nApi-Version: 1.51\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+        // It has no images.
+        let status = if head.contains("/images/") { "404 Not Found" } else { "200 OK" };
+        let said = format!(
+            "HTTP/1.1 {status}\r\nApi-Version: 1.51\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}"
+        );
         if stream.write_all(said.as_bytes()).await.is_err() {
             return;
         }
