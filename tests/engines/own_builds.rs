@@ -132,6 +132,8 @@ impl Play {
             &read,
         );
         let (a, b) = (Client::open(&self.a).await.unwrap(), Client::open(&self.b).await.unwrap());
+        let records = listed(&a).await.len();
+        self.holds("an engine is asked for no limit, which can end it", records > 1, records);
         let mine = used(&a).await;
         let said: Vec<String> = mine.iter().map(|record| text(record, &[9])).collect();
         self.holds("an owner sees its mount", said.iter().any(|said| said.contains(&word)), &said);
