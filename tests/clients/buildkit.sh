@@ -142,7 +142,12 @@ registry_round() {
   docker pull -q "$image:1" && docker run --rm --name swj-kit "$image:1" cat /layer || return
   docker rmi "$image:1" >/dev/null
   uncached -t "$image:2" --cache-from "$image:1" "$work/other" && docker push -q "$image:2" && docker rmi "$image:2" >/dev/null || return
-  printf 'FROM %s:2\nCOPY --from=%s:1 /layer /again\nRUN cat /again\n' "$image" "$image" >"$work/other/Dockerfile"
+  # The oldest engine looks up only what has a stage before it builds, and what it would look up later is refused.
+  if newer 23; then
+    printf 'FROM %s:2\nCOPY --from=%s:1 /layer /again\nRUN cat /again\n' "$image" "$image"
+  else
+    printf 'FROM %s:1 AS one\nFROM %s:2\nCOPY --from=one /layer /again\nRUN cat /again\n' "$image" "$image"
+  fi >"$work/other/Dockerfile"
   built --pull "$work/other" || return
   uncached --cache-from "type=registry,ref=$image:absent" "$work/other"
 }
