@@ -37,6 +37,7 @@ mod engines {
     pub mod quota;
     pub mod reap;
     pub mod references;
+    pub mod remote;
     pub mod run;
     pub mod setting;
     pub mod shared;
@@ -54,6 +55,11 @@ fn a_ci_job_runs_with_a_client_that_knows_nothing_of_it() {
 #[test]
 fn a_builder_of_ones_own_is_refused_or_runs_where_a_rule_says() {
     engines::setting::on_each_engine(engines::builder::run);
+}
+
+#[test]
+fn a_builder_that_speaks_http_2_at_once_is_judged_like_any_other() {
+    engines::setting::on_each_engine(engines::remote::run);
 }
 
 #[test]

@@ -68,3 +68,44 @@ fn messages(frames: &[u8], length: usize) -> (Vec<Bytes>, bool) {
 
 /// Room for more than comes
 static ROOM: LazyLock<Room> = LazyLock::new(|| Room::of(1 << 30));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_like_a_seed_holds_the_laws_too() {
+        let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/grpc");
+        let mut state = 1_u32;
+        let mut next = |most: usize| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as usize % most.max(1)
+        };
+        for seed in std::fs::read_dir(seeds).unwrap() {
+            let seed = std::fs::read(seed.unwrap().path()).unwrap();
+            for _ in 0..300 {
+                let mut bent = seed.clone();
+                for _ in 0..=next(3) {
+                    let at = next(bent.len());
+                    match next(4) {
+                        0 => bent[at] = u8::try_from(next(256)).unwrap(),
+                        1 => bent[at] ^= 1 << next(8),
+                        2 => drop(bent.remove(at)),
+                        _ => bent.insert(at, u8::try_from(next(256)).unwrap()),
+                    }
+                }
+                // The length before the message, as it is now.
+                if let Some(at) = bent.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(1).map(|(at, _)| at) {
+                    if let Some((before, message)) =
+                        bent[at + 1..].split_at_checked(5).filter(|(before, _)| before[0] == 0)
+                    {
+                        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+                        let fixed = [&bent[..=at], &before[..1], &length, message].concat();
+                        grpc(&fixed);
+                    }
+                }
+                grpc(&bent);
+            }
+        }
+    }
+}
