@@ -89,11 +89,16 @@ pub struct Play<'a> {
 }
 
 impl Play<'_> {
+    /// Both playings, for what several attacks share: on the engine itself, and through sockwarden
+    pub fn sides(&self) -> [Sides; 2] {
+        [&self.bare, &self.through].map(|sides| Sides { word: id("w"), ..sides.clone() })
+    }
+
     /// Plays an attack both ways; on the engine itself it must work where `works_on` has the engine's name
     ///
     /// `refused` is in what the attacker is told by sockwarden.
     pub async fn attack(&self, what: &str, works_on: &[&str], refused: &str, attack: impl AsyncFn(&Sides) -> Attempt) {
-        let bare = Sides { word: id("w"), ..self.bare.clone() };
+        let [bare, _] = self.sides();
         let (bare, ()) = tokio::join!(attack(&bare), self.through(what, refused, &attack));
         let expected = works_on.contains(&self.engine.name.as_str());
         match bare {
@@ -125,7 +130,8 @@ impl Play<'_> {
         }
     }
 
-    fn failed(&self, what: String) {
+    /// Something went wrong
+    pub fn failed(&self, what: String) {
         self.failed.lock().unwrap().push(what);
     }
 }

@@ -19,7 +19,7 @@ use crate::engines::tar::{files, tar};
 /// Plays on one engine; what failed
 pub fn run(engine: &Engine) -> Vec<String> {
     super::play(engine, async |play| {
-        play.attack("a step of the victim's, by an imported cache", ALL, "cache_import=", poisoned).await;
+        play.attack("a step of the victim's, by an imported cache", ALL, "the victim has its own", poisoned).await;
     })
 }
 

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use super::{ALL, Attempt, Failure, GoesWell as _, Sides, tried};
+use super::{ALL, Attempt, Failure, GoesWell as _, Play, Sides, tried};
 use crate::engines::buildkit::build::{BRIDGE_SOLVE, BUILD_ID, Build, PING, READ_FILE, RETURN, id, read};
 use crate::engines::buildkit::client::{Client, Reply, frame};
 use crate::engines::buildkit::llb::Run;
@@ -14,15 +14,19 @@ use crate::engines::setting::Engine;
 /// Plays on one engine; what failed
 pub fn run(engine: &Engine) -> Vec<String> {
     super::play(engine, async |play| {
+        let victims = match Victims::building(play).await {
+            Ok(victims) => victims,
+            Err(why) => return play.failed(format!("the victim does not build: {why:?}")),
+        };
         tokio::join!(
-            play.attack("another's secret, by its build", ALL, "no such job", secret_by_build),
+            play.attack("another's secret, by its build", ALL, "no such job", of(&victims, secret_by_build)),
             play.attack(
                 "another's secret, by raw steps in its build",
                 ALL,
                 "steps that no frontend made",
-                secret_by_steps
+                of(&victims, secret_by_steps)
             ),
-            play.attack("another's secret, by its session", ALL, "no active session", secret_by_session),
+            play.attack("another's secret, by its session", ALL, "no active session", of(&victims, secret_by_session)),
             play.attack(
                 "another's secret, by its session and the classic door",
                 ALL,
@@ -33,22 +37,74 @@ pub fn run(engine: &Engine) -> Vec<String> {
                 "another's secret, by its build beside one's own",
                 &[],
                 "a header stands several times",
-                secret_by_two_builds,
+                of(&victims, secret_by_two_builds),
             ),
-            play.attack("another's context, by a session for one directory", &["sid"], "not found", context_by_session),
-            play.attack("another's log, as it is written", ALL, "no such job", log),
+            play.attack(
+                "another's context, by a session for one directory",
+                &["sid"],
+                "not found",
+                of(&victims, context_by_session)
+            ),
+            play.attack("another's log, as it is written", ALL, "no such job", of(&victims, log)),
             play.attack("another's build, ended", ALL, "no such job", end),
-            play.attack("another's build, told from one that is not there", ALL, "no such job NAME", told_apart),
-            play.attack("another's session, by its name", ALL, "an own session of that name", same_session),
-            play.attack("another's build, by its name", ALL, "no such job", same_name),
+            play.attack(
+                "another's build, told from one that is not there",
+                ALL,
+                "no such job NAME",
+                of(&victims, told_apart)
+            ),
+            play.attack("another's build, by its name", ALL, "no such job", of(&victims, same_name)),
         );
+        // It leaves sessions of the attacker's under those names.
+        play.attack("another's session, by its name", ALL, "an own session of that name", of(&victims, same_session))
+            .await;
+        if let Err(why) = victims.end().await {
+            play.failed(format!("after the attacks: {why:?}"));
+        }
     })
+}
+
+/// The two that are attacked: on the engine itself, and through sockwarden
+struct Victims {
+    bare: Victim,
+    through: Victim,
+}
+
+impl Victims {
+    async fn building(play: &Play<'_>) -> Result<Self, Failure> {
+        let [bare, through] = play.sides();
+        let (bare, through) = tokio::join!(Victim::building(&bare), Victim::building(&through));
+        Ok(Self { bare: bare?, through: through? })
+    }
+
+    /// Their builds go well all the same
+    async fn end(self) -> Result<(), Failure> {
+        self.bare.ends().await?;
+        // Where attacks come to nothing, nothing of it was asked for.
+        let given = self.through.build.offered.given();
+        if given != self.through.given {
+            return Err(Failure::Unplayed("the victim's session was asked for something".to_owned()));
+        }
+        self.through.ends().await
+    }
+}
+
+/// An attack on the one of the two that is where it is played
+fn of(victims: &Victims, attack: impl AsyncFn(&Sides, &Victim) -> Attempt) -> impl AsyncFn(&Sides) -> Attempt {
+    async move |sides: &Sides| {
+        let victim = if sides.suffix.is_empty() { &victims.bare } else { &victims.through };
+        attack(sides, victim).await
+    }
 }
 
 /// A build of the victim's that is under way: its first step is done, its secret was read
 struct Victim {
     build: Build,
     result: String,
+    /// What is in its file, its secret and its log
+    word: String,
+    /// How many files and secrets it has given by itself
+    given: usize,
 }
 
 impl Victim {
@@ -61,7 +117,8 @@ impl Victim {
         if read != format!("{0} {0}\n", sides.word) {
             return Err(Failure::Unplayed(format!("the victim's own result is {read:?}")));
         }
-        Ok(Self { build, result })
+        let given = build.offered.given();
+        Ok(Self { build, result, word: sides.word.clone(), given })
     }
 
     /// Its names, as it calls them and as the engine has them
@@ -81,51 +138,38 @@ fn taken(word: &str, seen: Result<String, Reply>) -> Attempt {
     if seen.contains(word) { Ok(()) } else { Err(format!("nothing in {seen:?}").into()) }
 }
 
-async fn secret_by_build(sides: &Sides) -> Attempt {
-    let victim = Victim::building(sides).await?;
+async fn secret_by_build(sides: &Sides, victim: &Victim) -> Attempt {
     let client = Client::open(&sides.attacker).await?;
-    let taken = tried(Victim::names(&victim.build.reference, sides), async |name| {
+    tried(Victim::names(&victim.build.reference, sides), async |name| {
         // The victim's own Dockerfile, once more: what it needs comes from the victim.
         let asked = Message::new().with(2, "dockerfile.v0").map(3, &[("build-arg:WORD", "again")]);
         let asked = asked.number(5, 1).number(6, 1);
         let answer = client.call(BRIDGE_SOLVE, &[(BUILD_ID, name)], asked).await.ok()?;
-        taken(&sides.word, read(&client, name, &text(&answer, &[3, 3, 1]), "/out").await)
-    });
-    let taken = taken.await;
-    victim.ends().await?;
-    taken
+        taken(&victim.word, read(&client, name, &text(&answer, &[3, 3, 1]), "/out").await)
+    })
+    .await
 }
 
-async fn secret_by_steps(sides: &Sides) -> Attempt {
-    let victim = Victim::building(sides).await?;
+async fn secret_by_steps(sides: &Sides, victim: &Victim) -> Attempt {
     let client = Client::open(&sides.attacker).await?;
-    let taken = tried(Victim::names(&victim.build.reference, sides), async |name| {
+    tried(Victim::names(&victim.build.reference, sides), async |name| {
         let run =
             Run { secret: "token".to_owned(), ..Run::new(&format!("cat /run/secrets/token > /out; : {}", id("n"))) };
         let asked = Message::new().with(1, run.definition()).number(5, 1).number(6, 1);
         let answer = client.call(BRIDGE_SOLVE, &[(BUILD_ID, name)], asked).await.ok()?;
-        taken(&sides.word, read(&client, name, &text(&answer, &[3, 3, 1]), "/out").await)
-    });
-    let taken = taken.await;
-    victim.ends().await?;
-    taken
+        taken(&victim.word, read(&client, name, &text(&answer, &[3, 3, 1]), "/out").await)
+    })
+    .await
 }
 
-async fn secret_by_session(sides: &Sides) -> Attempt {
-    let victim = Victim::building(sides).await?;
-    let given = victim.build.offered.given();
-    let taken = tried(Victim::names(&victim.build.session, sides), async |name| {
+async fn secret_by_session(sides: &Sides, victim: &Victim) -> Attempt {
+    tried(Victim::names(&victim.build.session, sides), async |name| {
         let own = Session::open(&sides.attacker, &id("s"), &Offer::default()).await?;
         let build = Build::start_in(&sides.attacker, own, name.to_owned(), Message::new()).await?;
         let result = build.dockerfile(&[("build-arg:WORD", "again")]).await?;
-        taken(&sides.word, build.read(&result, "/out").await)
-    });
-    let taken = taken.await;
-    if taken.is_err() && victim.build.offered.given() != given {
-        return Err(Failure::Unplayed("the victim's session was asked for something all the same".to_owned()));
-    }
-    victim.ends().await?;
-    taken
+        taken(&victim.word, build.read(&result, "/out").await)
+    })
+    .await
 }
 
 /// `POST /build` with BuildKit takes a session by its name, too
@@ -146,9 +190,8 @@ async fn secret_by_request(sides: &Sides) -> Attempt {
 }
 
 /// One name for whoever judges and another for whoever builds
-async fn secret_by_two_builds(sides: &Sides) -> Attempt {
-    let victim = Victim::building(sides).await?;
-    let taken = tried(Victim::names(&victim.build.reference, sides), async |name| {
+async fn secret_by_two_builds(sides: &Sides, victim: &Victim) -> Attempt {
+    tried(Victim::names(&victim.build.reference, sides), async |name| {
         let own = Build::start(&sides.attacker, &Offer::dockerfile("FROM busybox:test\n")).await?;
         let asked = || Message::new().with(2, "dockerfile.v0").map(3, &[("build-arg:WORD", "again")]).number(5, 1);
         let mut why = Vec::new();
@@ -158,7 +201,7 @@ async fn secret_by_two_builds(sides: &Sides) -> Attempt {
                 Ok(answer) => {
                     let result = text(&answer, &[3, 3, 1]);
                     match read(&own.client, name, &result, "/out").await {
-                        Ok(seen) if seen.contains(&sides.word) => return Ok(()),
+                        Ok(seen) if seen.contains(&victim.word) => return Ok(()),
                         other => why.push(format!("{other:?}")),
                     }
                 }
@@ -166,45 +209,37 @@ async fn secret_by_two_builds(sides: &Sides) -> Attempt {
             }
         }
         Err(why.join(", ").into())
-    });
-    let taken = taken.await;
-    victim.ends().await?;
-    taken
+    })
+    .await
 }
 
-async fn context_by_session(sides: &Sides) -> Attempt {
-    let victim = Victim::building(sides).await?;
-    let taken = tried(Victim::names(&victim.build.session, sides), async |name| {
+async fn context_by_session(sides: &Sides, victim: &Victim) -> Attempt {
+    tried(Victim::names(&victim.build.session, sides), async |name| {
         let offer = Offer::dockerfile("FROM busybox:test\nCOPY file /out\n");
         let build = Build::start(&sides.attacker, &offer).await?;
         let result = build.dockerfile(&[("local-sessionid:context", name)]).await?;
-        taken(&sides.word, build.read(&result, "/out").await)
-    });
-    let taken = taken.await;
-    victim.ends().await?;
-    taken
+        taken(&victim.word, build.read(&result, "/out").await)
+    })
+    .await
 }
 
-async fn log(sides: &Sides) -> Attempt {
-    let victim = Victim::building(sides).await?;
+async fn log(sides: &Sides, victim: &Victim) -> Attempt {
     let client = Client::open(&sides.attacker).await?;
-    let taken = tried(Victim::names(&victim.build.reference, sides), async |name| {
+    tried(Victim::names(&victim.build.reference, sides), async |name| {
         let asked = frame(0, Message::new().with(1, name).as_ref());
         let mut answers = client.start(STATUS, &[], asked).await.map_err(|error| error.to_string())?;
         let listening = async {
             while let Some(message) = answers.next().await {
                 let logs = found(&message, &[3, 4]).concat();
-                if String::from_utf8_lossy(&logs).contains(&sides.word) {
+                if String::from_utf8_lossy(&logs).contains(&victim.word) {
                     return Ok(());
                 }
             }
             Err(answers.rest().await.into())
         };
         tokio::time::timeout(super::SHORT, listening).await.unwrap_or_else(|_| Err("silence".to_owned().into()))
-    });
-    let taken = taken.await;
-    victim.ends().await?;
-    taken
+    })
+    .await
 }
 
 async fn end(sides: &Sides) -> Attempt {
@@ -223,33 +258,26 @@ async fn end(sides: &Sides) -> Attempt {
 }
 
 /// A second session under the victim's id would get what the engine asks the victim for
-async fn same_session(sides: &Sides) -> Attempt {
-    let victim = Victim::building(sides).await?;
-    let taken = tried(Victim::names(&victim.build.session, sides), async |name| {
+async fn same_session(sides: &Sides, victim: &Victim) -> Attempt {
+    tried(Victim::names(&victim.build.session, sides), async |name| {
         let own = Session::open(&sides.attacker, name, &Offer::dockerfile(DOCKERFILE)).await;
         let Err(said) = own else { return Err("an own session of that name".to_owned().into()) };
         if said.contains("already exists") { Ok(()) } else { Err(said.into()) }
-    });
-    let taken = taken.await;
-    victim.ends().await?;
-    taken
+    })
+    .await
 }
 
 /// A second build under the victim's name tells that there is one, and joins it
-async fn same_name(sides: &Sides) -> Attempt {
-    let victim = Victim::building(sides).await?;
-    let taken = tried(Victim::names(&victim.build.reference, sides), async |name| {
+async fn same_name(sides: &Sides, victim: &Victim) -> Attempt {
+    tried(Victim::names(&victim.build.reference, sides), async |name| {
         let client = Client::open(&sides.attacker).await?;
         client.call(PING, &[(BUILD_ID, name)], "").await.ok().map(|_| ()).map_err(Failure::from)
-    });
-    let taken = taken.await;
-    victim.ends().await?;
-    taken
+    })
+    .await
 }
 
 /// Whether any call is answered in another way for the victim's build than for one that nobody has started
-async fn told_apart(sides: &Sides) -> Attempt {
-    let victim = Victim::building(sides).await?;
+async fn told_apart(sides: &Sides, victim: &Victim) -> Attempt {
     let client = Client::open(&sides.attacker).await?;
     let answers = async |name: &str| {
         let of = [(BUILD_ID, name)];
@@ -276,16 +304,14 @@ async fn told_apart(sides: &Sides) -> Attempt {
         join_all(calls).await
     };
     let names = Victim::names(&victim.build.reference, sides);
-    let told = tried(names, async |name| {
+    tried(names, async |name| {
         // What nobody has started, by a name that ends alike.
         let end = if name == victim.build.reference { "" } else { &sides.suffix };
         let unknown = format!("{}{end}", id("r"));
         let (seen, nobodys) = tokio::join!(answers(name), answers(&unknown));
         if seen == nobodys { Err(seen.join("; ").into()) } else { Ok(()) }
-    });
-    let told = told.await;
-    victim.ends().await?;
-    told
+    })
+    .await
 }
 
 const DOCKERFILE: &str = "FROM busybox:test
