@@ -292,8 +292,9 @@ impl<B: Body> Drop for Download<B> {
 
 /// Joins two upgraded connections until both directions have ended, or one side is gone
 ///
-/// A half-closed side goes on receiving: `exec -i` sends end of file and then reads the output.
-pub async fn tunnel(client: OnUpgrade, engine: OnUpgrade, mut end: End, idle: Option<Duration>) {
+/// A half-closed side goes on receiving: `exec -i` sends end of file and then reads the output. `gone` is what it means that
+/// the client goes first.
+pub async fn tunnel(client: OnUpgrade, engine: OnUpgrade, mut end: End, idle: Option<Duration>, gone: Outcome) {
     let counters = end.counters();
     let joined = async {
         let (engine, from_engine) = open(engine).await?;
@@ -310,7 +311,7 @@ pub async fn tunnel(client: OnUpgrade, engine: OnUpgrade, mut end: End, idle: Op
                 // An engine that takes no more input may have output on its way still, as of `exec -i … head -c 1`.
                 _ = &mut up, if !up_done => up_done = true,
                 ended = &mut down, if !down_done => { ended?; down_done = true; }
-                () = client_gone.wait(), if up_done => return Ok(Outcome::Abandoned),
+                () = client_gone.wait(), if up_done => return Ok(gone),
                 () = engine_gone.wait(), if down_done => break,
                 () = silence(idle, &counters), if idle.is_some() => break,
             }
@@ -318,7 +319,7 @@ pub async fn tunnel(client: OnUpgrade, engine: OnUpgrade, mut end: End, idle: Op
         Ok::<_, io::Error>(Outcome::Complete)
     };
     // An error is a client that went while the engine was still sending.
-    end.outcome(joined.await.unwrap_or(Outcome::Abandoned));
+    end.outcome(joined.await.unwrap_or(gone));
 }
 
 /// Takes the socket out of an upgraded connection, with the bytes that came along with the head

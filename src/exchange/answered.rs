@@ -58,10 +58,12 @@ impl Exchange {
                 Operation::BuildSession(_) => {
                     let cut = self.gate.running.cut(self.who.owner.name());
                     tunnels.spawn(async move {
-                        cut.run_until_cancelled(tunnel(client, engine, end, idle)).await;
+                        // Its end is the client's to choose.
+                        let joined = tunnel(client, engine, end, idle, Outcome::Complete);
+                        cut.run_until_cancelled(joined).await;
                     })
                 }
-                _ => tunnels.spawn(tunnel(client, engine, end, idle)),
+                _ => tunnels.spawn(tunnel(client, engine, end, idle, Outcome::Abandoned)),
             };
             return Ok(ours);
         }

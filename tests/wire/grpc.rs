@@ -6,6 +6,7 @@ mod client;
 mod ends;
 mod floods;
 mod names;
+mod owners;
 mod preface;
 mod strict;
 
