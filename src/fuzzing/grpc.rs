@@ -95,14 +95,11 @@ mod tests {
                     }
                 }
                 // The length before the message, as it is now.
-                if let Some(at) = bent.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(1).map(|(at, _)| at) {
-                    if let Some((before, message)) =
-                        bent[at + 1..].split_at_checked(5).filter(|(before, _)| before[0] == 0)
-                    {
-                        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-                        let fixed = [&bent[..=at], &before[..1], &length, message].concat();
-                        grpc(&fixed);
-                    }
+                let ends = bent.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+                let frame = ends.take(2).last().and_then(|at| Some((at, bent[at..].split_at_checked(5)?)));
+                if let Some((at, (before, message))) = frame {
+                    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+                    grpc(&[&bent[..at], &before[..1], &length, message].concat());
                 }
                 grpc(&bent);
             }
