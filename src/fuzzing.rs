@@ -1,14 +1,20 @@
 //! What the fuzz targets call, and what a stable test calls on their seeds: any bytes are refused or read, never a panic,
 //! and what was read reads back.
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
 use hyper::Method;
 
 use crate::api::archive::{ImageArchive, Named};
 use crate::api::bind::{Bind, BindSource};
+use crate::api::buildkit::bridge::Solved;
+use crate::api::buildkit::op::{self, Op};
 use crate::api::call::{Call, Outgoing};
 use crate::api::credentials::RegistryHeaders;
 use crate::api::image_ref::ImageRef;
 use crate::api::json::Json;
+use crate::api::message::{read_message, write_message};
 use crate::api::names::{ContainerRef, ExecId, Name, NetworkRef, VolumeName};
 use crate::api::object::{At, Value};
 use crate::api::operation::Operation;
@@ -17,6 +23,10 @@ use crate::api::request::BodyKind;
 use crate::api::target::{Target, push_pair};
 use crate::api::version::ApiVersion;
 use crate::policy::compile::compile;
+use crate::policy::judge::found::{answered, judge_steps};
+use crate::policy::judge::{Decision, Facts};
+use crate::policy::view::View;
+use crate::policy::{Policy, shipped};
 
 mod exchange;
 mod grpc;
@@ -67,6 +77,24 @@ fn read_archive(bytes: &[u8], length: usize) -> Option<(Vec<u8>, Vec<Named>)> {
     bytes.chunks(length).try_for_each(|piece| archive.push(piece, &mut written)).ok()?;
     archive.finish(&mut written).ok()?;
     Some((written, archive.names()))
+}
+
+/// What the engine answers to `LLBBridge/Solve`, with every step of a build
+pub fn steps(data: &[u8]) {
+    static POLICY: LazyLock<Option<Policy>> = LazyLock::new(|| compile("ci", shipped::text("ci")?).ok());
+    let (Ok(solved), Some(policy)) = (read_message::<Solved>(Bytes::copy_from_slice(data)), &*POLICY) else { return };
+    assert_eq!(read_message(write_message(&solved).into()).as_ref(), Ok(&solved));
+    let definitions = solved.result.iter().filter_map(|result| result.reference.as_ref()?.definition.as_ref());
+    for step in definitions.flat_map(op::steps).flatten() {
+        assert_eq!(Op::read(write_message(&step).into()).as_ref(), Ok(&step));
+    }
+    let facts = Facts { view: Some(View::new("a", "0123456789ab", "x")), ..Facts::default() };
+    let facts = Facts { cache: Some("0123456789ab".to_owned()), ..facts };
+    let found = answered(policy, &solved, &facts);
+    let asked = found.asks.len();
+    let verdict = judge_steps(policy, found, Vec::new());
+    assert_eq!(verdict.asks.len(), asked);
+    assert_eq!(verdict.decision == Decision::Deny, verdict.refused().next().is_some());
 }
 
 /// A JSON document

@@ -375,7 +375,7 @@ fn every_operation_is_read_and_written() {
 fn the_seeds_of_every_fuzz_target_hold_the_laws() {
     use sockwarden::fuzzing;
     type Target = fn(&[u8]);
-    let targets: [(&str, Target); 8] = [
+    let targets: [(&str, Target); 9] = [
         ("archive", fuzzing::archive),
         ("call", fuzzing::call),
         ("json", fuzzing::json),
@@ -384,6 +384,7 @@ fn the_seeds_of_every_fuzz_target_hold_the_laws() {
         ("policy", fuzzing::policy),
         ("exchange", fuzzing::exchange),
         ("grpc", fuzzing::grpc),
+        ("steps", fuzzing::steps),
     ];
     let fuzz = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     for (name, target) in targets {

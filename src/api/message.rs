@@ -331,7 +331,9 @@ impl Slot for Packed {
     }
 
     fn describe(path: &str, number: u32, wrap: Wrap<'_>, fields: &mut Vec<Field>) {
-        fields.push(described(&format!("{path}[]"), number, wrap, &1_i64));
+        let mut bytes = Vec::new();
+        Self(vec![1]).append(number, &mut bytes);
+        fields.push(Field { path: format!("{path}[]"), since: 24, sample: Json::Null, message: wrap(bytes) });
     }
 }
 

@@ -13,12 +13,14 @@ use crate::api::closed::Closed;
 use crate::api::credentials::RegistryHeaders;
 use crate::api::operation::Operation;
 use crate::api::route::NoRoute;
+use crate::policy::command::buildkit::with_buildkit;
 use crate::policy::command::draft::Draft;
 use crate::policy::command::table::{Command, Operands, TABLES};
 use crate::policy::command::words::{Word, split};
 use crate::policy::file::Request;
 use crate::policy::report::nearest;
 
+mod buildkit;
 mod csv;
 mod draft;
 mod exec;
@@ -81,14 +83,15 @@ struct Http {
 /// # Errors
 /// When the command, or a request, is not understood.
 pub fn asked(request: &Request) -> Result<Vec<Asked>, BadRequest> {
-    let requests = match request {
+    let (requests, buildkit) = match request {
         Request::Command(line) => command(line)?,
         Request::Http { method, path, body } => {
             let body = body.as_ref().map(|json| json.to_bytes()).unwrap_or_default();
-            vec![Http { method: method.clone(), target: path.clone(), body }]
+            (vec![Http { method: method.clone(), target: path.clone(), body }], false)
         }
     };
-    requests.iter().map(read).collect()
+    let asked: Vec<Asked> = requests.iter().map(read).collect::<Result<_, _>>()?;
+    Ok(if buildkit { asked.into_iter().flat_map(with_buildkit).collect() } else { asked })
 }
 
 fn read(Http { method, target, body }: &Http) -> Result<Asked, BadRequest> {
@@ -105,21 +108,18 @@ fn read(Http { method, target, body }: &Http) -> Result<Asked, BadRequest> {
     }
 }
 
-/// The requests that a command line makes
-fn command(line: &str) -> Result<Vec<Http>, BadRequest> {
+/// The requests that a command line makes, and whether it wants BuildKit
+fn command(line: &str) -> Result<(Vec<Http>, bool), BadRequest> {
     let words = split(line)?;
     let (buildkit, words) = environment(&words)?;
     let Some((docker, words)) = words.split_first().filter(|(first, _)| first.text == "docker") else {
         return Err(BadRequest::new("the command line must begin with `docker`"));
     };
     let Some((command, rest)) = find(words) else { return Err(unknown(words, docker)) };
-    if buildkit && command.names.contains(&"build") {
-        return Ok(vec![Http { method: "POST".to_owned(), target: "/session".to_owned(), body: Vec::new() }]);
-    }
     let mut draft = Draft::default();
     let operands = option::apply(command, rest, &mut draft)?;
     let whole = |error: BadRequest| error.at(words.first().unwrap_or(docker));
-    match command.operands {
+    let requests = match command.operands {
         Operands::None => match operands.first() {
             Some(word) => Err(BadRequest::new("this command takes no arguments").at(word)),
             None => Ok(draft.requests(command.steps, "")),
@@ -127,7 +127,8 @@ fn command(line: &str) -> Result<Vec<Http>, BadRequest> {
         Operands::Each if operands.is_empty() => Err(whole(BadRequest::new("this command needs an argument"))),
         Operands::Each => Ok(operands.iter().flat_map(|word| draft.requests(command.steps, &word.text)).collect()),
         Operands::Custom(make) => make(draft, &operands).map_err(whole),
-    }
+    };
+    Ok((requests?, buildkit))
 }
 
 /// `NAME=value` before the command; only `DOCKER_BUILDKIT` matters

@@ -432,7 +432,8 @@ pub(super) fn granted(policy: &Policy, what: &What) -> Result<Line, Refusal> {
             decide(&policy.images, |pattern| pattern.matches_registry(&image), |pattern| pattern.matches(&image), way_out)
         }
         What::Frontend(image) => {
-            let way_out = "leave BUILDKIT_SYNTAX, --sbom and the like out; BuildKit reads Dockerfiles by itself";
+            let way_out = "leave BUILDKIT_SYNTAX, --sbom and the like out; BuildKit reads Dockerfiles by itself; \
+                or have the image named by `frontends` in `[build]`";
             let image = image.to_string();
             decide(&policy.frontends, |pattern| pattern.matches(&image), |pattern| pattern.touches(&image), way_out)
         }
@@ -440,6 +441,10 @@ pub(super) fn granted(policy: &Policy, what: &What) -> Result<Line, Refusal> {
         What::Raw(_) => Err(Refusal {
             line: None,
             why: "no policy grants this; build with `docker build`, buildx, bake or Compose".to_owned(),
+        }),
+        What::Elsewhere("cgroup", _) => Err(Refusal {
+            line: policy.quota.cgroup.clone(),
+            why: "this engine cannot run steps in the owner's cgroup; build with DOCKER_BUILDKIT=0".to_owned(),
         }),
         What::Elsewhere(..) => {
             Err(Refusal { line: policy.isolate.clone(), why: "use what was made through this socket".to_owned() })

@@ -499,3 +499,65 @@ message! {
         1 "filter" => filter: Vec<String>,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    use super::*;
+    use crate::api::message::{Message as _, write_message};
+
+    /// A step for each field that a step can have, with the name of the field
+    fn samples() -> Vec<(String, Vec<u8>)> {
+        let mut fields = Vec::new();
+        Op::describe("", &|message| message, &mut fields);
+        fields.into_iter().map(|field| (field.path, field.message)).collect()
+    }
+
+    #[test]
+    fn every_field_of_a_step_is_read_and_written_the_same() {
+        let samples = samples();
+        assert!(samples.len() > 100, "{}", samples.len());
+        for (path, bytes) in samples {
+            let op = Op::read(bytes.clone().into()).unwrap_or_else(|error| panic!("{path}: {error}"));
+            assert_eq!(write_message(&op), bytes, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_step_is_one_thing() {
+        let kinds = ["exec.", "source.", "file.", "build.", "merge.", "diff.", "passthrough."];
+        let samples = samples();
+        let of = |kind: &str| samples.iter().find(|(path, _)| path.starts_with(kind)).unwrap().1.clone();
+        for (index, one) in kinds.iter().enumerate() {
+            for other in kinds.iter().skip(index + 1) {
+                let error = Op::read([of(one), of(other)].concat().into()).unwrap_err();
+                assert_eq!(error.to_string(), "body: several things at once", "{one} {other}");
+            }
+        }
+        let copy_and_remove = b"\x22\x06\x12\x04\x22\x00\x3a\x00";
+        assert!(Op::read(Bytes::from_static(copy_and_remove)).is_err());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_bent_is_refused_or_has_one_reading(
+            picks in proptest::collection::vec(any::<Index>(), 1..4),
+            bends in proptest::collection::vec((any::<Index>(), any::<u8>()), 0..4),
+        ) {
+            let samples = samples();
+            let mut bytes: Vec<u8> = picks.iter().flat_map(|pick| pick.get(&samples).1.clone()).collect();
+            for (at, byte) in bends {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            if let Ok(op) = Op::read(bytes.into()) {
+                let again = write_message(&op);
+                prop_assert_eq!(Op::read(again.into()), Ok(op));
+            }
+        }
+    }
+}

@@ -72,7 +72,7 @@ fn a_command_line_is_read_as_the_cli_reads_it() {
             let body = if body.is_null() { String::new() } else { body.to_string() };
             format!("{} {} {body}", http.method, http.target).trim().to_owned()
         };
-        command(line).unwrap().iter().map(show).collect()
+        command(line).unwrap().0.iter().map(show).collect()
     };
     for (line, expected) in [
         (
