@@ -97,7 +97,8 @@ pub(super) fn labelled(kind: Kind, label: &str) -> String {
         Kind::Volume => ("/volumes", String::new()),
         Kind::Image => ("/images/json", "all=1".to_owned()),
     };
-    push_pair(&mut query, "filters", &serde_json::json!({ "label": [label] }).to_string());
+    // Spelled as clients' filters are written anew.
+    push_pair(&mut query, "filters", &serde_json::json!({ "label": { label: true } }).to_string());
     format!("{list}?{query}")
 }
 

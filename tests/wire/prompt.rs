@@ -71,7 +71,7 @@ fn is_look_up(request: &str) -> bool {
 /// Who lives and who has something is asked also when nobody calls
 fn looks_after_owners(request: &str) -> bool {
     let watches = request.contains("/events?") && request.contains("%22die%22");
-    watches || request.contains("label%22%3A%5B%22sockwarden.listener%3D")
+    watches || request.contains("label%22%3A%7B%22sockwarden.listener%3D")
 }
 
 const IMAGE: &str =
