@@ -2,7 +2,7 @@
 //!
 //! With a view of its own an owner's ids carry its suffix on the engine, as its names do, so that nobody can say another's.
 
-use crate::api::buildkit::is_id;
+use crate::api::buildkit::{BuildId, is_id};
 use crate::api::names::Name as _;
 use crate::api::operation::Operation;
 use crate::api::request::{Protobuf, Request};
@@ -82,21 +82,7 @@ pub fn ids(operation: &Operation) -> Vec<Id> {
         }
         _ => {}
     }
-    let subject = match operation {
-        O::BridgeSolve(Request { subject, .. })
-        | O::BridgePing(Request { subject, .. })
-        | O::BridgeReturn(Request { subject, .. })
-        | O::BridgeInputs(Request { subject, .. })
-        | O::BridgeEvaluate(Request { subject, .. })
-        | O::BridgeReadFile(Request { subject, .. })
-        | O::BridgeReadDir(Request { subject, .. })
-        | O::BridgeStatFile(Request { subject, .. })
-        | O::BridgeResolveImage(Request { subject, .. })
-        | O::BridgeResolveSource(Request { subject, .. })
-        | O::BridgeWarn(Request { subject, .. }) => Some(subject),
-        _ => None,
-    };
-    subject.into_iter().for_each(|id| add(Kind::Build, id.as_str(), "buildkit-controlapi-buildid"));
+    subject(operation).into_iter().for_each(|id| add(Kind::Build, id.as_str(), "buildkit-controlapi-buildid"));
     found
 }
 
@@ -131,6 +117,14 @@ pub fn replace(operation: &mut Operation, full: impl Fn(&str) -> String) {
         }
         _ => {}
     }
+    if let Some(full) = subject(operation).map(|id| full(id.as_str())) {
+        operation.pin_subject(&full);
+    }
+}
+
+/// The build that a frontend's call is about
+fn subject(operation: &Operation) -> Option<&BuildId> {
+    use Operation as O;
     match operation {
         O::BridgeSolve(Request { subject, .. })
         | O::BridgePing(Request { subject, .. })
@@ -142,8 +136,8 @@ pub fn replace(operation: &mut Operation, full: impl Fn(&str) -> String) {
         | O::BridgeStatFile(Request { subject, .. })
         | O::BridgeResolveImage(Request { subject, .. })
         | O::BridgeResolveSource(Request { subject, .. })
-        | O::BridgeWarn(Request { subject, .. }) => subject.pin(&full(subject.as_str())),
-        _ => {}
+        | O::BridgeWarn(Request { subject, .. }) => Some(subject),
+        _ => None,
     }
 }
 
