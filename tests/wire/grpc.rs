@@ -119,10 +119,13 @@ fn the_upgrade_is_one_operation_however_it_is_spelled_and_nothing_hides_behind_i
     let upgrade = |target: &str, more: &str| {
         format!("POST {target} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n{more}\r\n")
     };
+    // They stay until all is heard: the engine would say of one that goes that it spoke no HTTP/2.
+    let mut peers = Vec::new();
     for target in ["/grpc", "/v1.41/grpc", "/%67rpc"] {
         let mut peer = proxy.connect();
         peer.send(upgrade(target, ""));
         assert!(peer.head().starts_with("HTTP/1.1 101 "), "{target}");
+        peers.push(peer);
     }
     let heard: Vec<_> = engine.heard().into_iter().filter(|line| line != "closed").collect();
     let written = |version: &str| format!("POST /v{version}/grpc HTTP/1.1");
