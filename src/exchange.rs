@@ -9,6 +9,7 @@ mod body;
 mod cgroups;
 mod edit;
 mod facts;
+mod finding;
 mod given;
 mod grpc;
 mod head;
@@ -263,10 +264,8 @@ impl Exchange {
     }
 
     fn judge_of_names(&self, images: Option<Images>) -> JudgeOfNames {
-        let (policy, audit) = (Arc::clone(&self.policy), Arc::clone(&self.gate.audit));
-        let (id, listener) = (self.id.clone(), Arc::clone(&self.gate.name));
-        let (operation, most) = (self.operation, self.gate.limits.body_bytes);
-        JudgeOfNames { policy, audit, id, listener, operation, most, images, claimed: Arc::default() }
+        let most = self.gate.limits.body_bytes;
+        JudgeOfNames { finding: self.finding(), most, images, claimed: Arc::default() }
     }
 
     /// What is somebody else's is answered like what is missing; on record it is refused

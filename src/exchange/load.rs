@@ -12,20 +12,16 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes};
 use flate2::write::MultiGzDecoder;
 use hyper::body::{Body, Frame};
-use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
 use crate::answer::{BoxError, Refused, denial};
 use crate::api::archive::{ImageArchive, Named};
-use crate::audit::Audit;
-use crate::audit::record::{NamesFound, ask_lines, verdict_word};
+use crate::exchange::finding::Finding;
 use crate::exchange::images::{Hold, Images};
 use crate::owner::images::Making;
 use crate::policy::ask::{Ask, What};
 use crate::policy::images;
-use crate::policy::judge::Decision;
 use crate::policy::judge::found::judge_names;
-use crate::policy::{Mode, Policy};
 use crate::stream::Upload;
 
 /// Why an archive was broken off, for who waits for the engine's answer
@@ -42,16 +38,8 @@ impl BrokenOff {
 /// Holds the names in an archive against a policy, and records what comes of it
 #[derive(Debug)]
 pub struct JudgeOfNames {
-    /// The policy
-    pub policy: Arc<Policy>,
-    /// The record
-    pub audit: Arc<Audit>,
-    /// Id of the exchange
-    pub id: String,
-    /// Listener's name
-    pub listener: Arc<str>,
-    /// Operation
-    pub operation: &'static str,
+    /// Records what was found
+    pub finding: Finding,
     /// Longest file of names that is read, in bytes
     pub most: usize,
     /// Whose names are whose; none where they are everybody's
@@ -78,24 +66,9 @@ impl JudgeOfNames {
             asks.extend(taken);
             Hold::Nothing
         });
-        let verdict = judge_names(&self.policy, asks);
-        let passes = verdict.decision == Decision::Allow || self.policy.mode == Mode::Warn;
-        let line = NamesFound {
-            time: Timestamp::now(),
-            event: "archive",
-            id: &self.id,
-            listener: &self.listener,
-            policy: &self.policy.name,
-            operation: self.operation,
-            verdict: verdict_word(verdict.decision, passes),
-            asks: ask_lines(&verdict.asks),
-        };
-        self.audit.found(&line).map_err(|error| {
-            tracing::error!(%error, "the record cannot be written");
-            Refused::Unrecorded
-        })?;
-        if !passes {
-            return Err(Refused::Denied(denial(&self.policy.name, &verdict)));
+        let verdict = judge_names(&self.finding.policy, asks);
+        if !self.finding.record("archive", &verdict)? {
+            return Err(Refused::Denied(denial(&self.finding.policy.name, &verdict)));
         }
         if let Some(images) = &self.images {
             hold.write_down(&images.ledger).await?;

@@ -3,39 +3,27 @@
 //! Nothing has run yet: a result is made when the client returns it, or reads from it, by the name that the engine gave it.
 
 use std::pin::Pin;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 
 use crate::answer::{Refused, denial};
 use crate::api::buildkit::bridge::Solved;
 use crate::api::image_ref::ImageRef;
 use crate::api::message::read_message;
 use crate::api::request::Misread;
-use crate::audit::Audit;
-use crate::audit::record::{NamesFound, ask_lines, verdict_word};
 use crate::exchange::Exchange;
+use crate::exchange::finding::Finding;
 use crate::exchange::grpc::reply::Reply;
 use crate::exchange::images::Images;
 use crate::policy::ask::{Ask, What};
 use crate::policy::images::not_found;
+use crate::policy::judge::Facts;
 use crate::policy::judge::found::{answered, judge_steps};
-use crate::policy::judge::{Decision, Facts};
-use crate::policy::{Mode, Policy};
 
 /// Holds the steps of a build against a policy, and records what comes of it
 pub struct JudgeOfSteps {
-    /// The policy
-    pub policy: Arc<Policy>,
-    /// The record
-    pub audit: Arc<Audit>,
-    /// Id of the exchange
-    pub id: String,
-    /// Listener's name
-    pub listener: Arc<str>,
-    /// Operation
-    pub operation: &'static str,
+    /// Records what was found
+    pub finding: Finding,
     /// The build, by its name on the engine
     pub build: String,
     /// What is the owner's own
@@ -47,14 +35,8 @@ pub struct JudgeOfSteps {
 impl Exchange {
     /// What judges the steps that are answered to the call
     pub(super) fn judge_of_steps(&mut self, build: &str) -> JudgeOfSteps {
-        let (policy, audit) = (Arc::clone(&self.policy), Arc::clone(&self.gate.audit));
-        let (id, listener, operation) = (self.id.clone(), Arc::clone(&self.gate.name), self.operation);
         JudgeOfSteps {
-            policy,
-            audit,
-            id,
-            listener,
-            operation,
+            finding: self.finding(),
             build: build.to_owned(),
             facts: std::mem::take(&mut self.facts),
             images: self.images(),
@@ -65,29 +47,14 @@ impl Exchange {
 impl JudgeOfSteps {
     async fn judge(&self, message: &Bytes) -> Result<(), Refused> {
         let solved: Solved = read_message(message.clone()).map_err(Misread::from)?;
-        let found = answered(&self.policy, &solved, &self.facts);
+        let found = answered(&self.finding.policy, &solved, &self.facts);
         let sources: Vec<_> = found.asks.iter().filter_map(source).collect();
         let foreign = match &self.images {
             Some(images) => images.unseen(&self.build, &sources).await?,
             None => Vec::new(),
         };
-        let verdict = judge_steps(&self.policy, found, foreign);
-        let passes = verdict.decision != Decision::Deny || self.policy.mode != Mode::Enforce;
-        let line = NamesFound {
-            time: Timestamp::now(),
-            event: "steps",
-            id: &self.id,
-            listener: &self.listener,
-            policy: &self.policy.name,
-            operation: self.operation,
-            verdict: verdict_word(verdict.decision, passes),
-            asks: ask_lines(&verdict.asks),
-        };
-        self.audit.found(&line).map_err(|error| {
-            tracing::error!(%error, "the record cannot be written");
-            Refused::Unrecorded
-        })?;
-        if passes {
+        let verdict = judge_steps(&self.finding.policy, found, foreign);
+        if self.finding.record("steps", &verdict)? {
             return Ok(());
         }
         // What is another's is answered like what is missing.
@@ -95,7 +62,7 @@ impl JudgeOfSteps {
         let first = verdict.refused().next().and_then(|(ask, _)| sources.iter().find(|(_, field)| *field == ask.field));
         Err(match first.filter(|_| others) {
             Some((image, _)) => Refused::Absent(not_found(image)),
-            None => Refused::Denied(denial(&self.policy.name, &verdict)),
+            None => Refused::Denied(denial(&self.finding.policy.name, &verdict)),
         })
     }
 }
