@@ -103,6 +103,11 @@ fn a_caller_that_is_killed_leaves_nothing_and_its_neighbour_goes_on() {
 }
 
 #[test]
+fn what_steps_share_by_a_label_goes_after_the_last_of_them() {
+    engines::setting::on_each_engine(engines::reap::of_a_label);
+}
+
+#[test]
 fn what_ends_with_sockwarden_or_its_lease_is_gone_with_it() {
     engines::setting::on_each_engine(engines::reap::with_sockwarden);
 }

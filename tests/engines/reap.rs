@@ -197,6 +197,40 @@ pub fn of_callers(engine: &Engine) -> Vec<String> {
     failed
 }
 
+/// Two steps of a CI job that share an owner by its label: what they made goes after the last of them
+pub fn of_a_label(engine: &Engine) -> Vec<String> {
+    let mut failed = Vec::new();
+    let text = policy("isolate = true\nclean_up = 'when-caller-ends'\n");
+    let gate = Gate::with_owner(&engine.socket, &text, "label:com.example.job");
+    let label = format!("swt-reaplabel-{}", std::process::id());
+    let steps = [(); 2].map(|()| Job::with(engine, &gate.socket(), json!({"Labels": {"com.example.job": label}})));
+    for (number, step) in steps.iter().enumerate() {
+        step.must(&format!(
+            "docker volume create {label}-{number} && \
+             docker run -d --name {label}-{number} --network none -v {label}-{number}:/v busybox:test sleep 1000"
+        ));
+    }
+    let left = || -> Vec<String> {
+        let lists = ["/containers/json?all=1", "/volumes"].map(|list| ask(&engine.socket, "GET", list, "").text());
+        lists
+            .into_iter()
+            .filter(|list| [0, 1].iter().any(|number| list.contains(&format!("{label}-{number}"))))
+            .collect()
+    };
+    let [first, second] = &steps;
+    first.kill();
+    std::thread::sleep(LOOK * 2);
+    let seen = second.must("docker ps --format '{{.Names}}' | sort");
+    if !seen.contains(&format!("{label}-0")) || !seen.contains(&format!("{label}-1")) {
+        failed.push(format!("the first step's end took something with it: {seen}"));
+    }
+    second.kill();
+    if let Err(error) = gone(LOOK * 2, left) {
+        failed.push(format!("the last step's end: {error}"));
+    }
+    failed
+}
+
 /// A listener whose owner ends with sockwarden, or after its lease
 pub fn with_sockwarden(engine: &Engine) -> Vec<String> {
     let mut failed = Vec::new();
