@@ -194,6 +194,21 @@ fn no_step_of_a_build_has_the_hosts_network_or_groups() {
 }
 
 #[test]
+fn no_step_of_a_build_has_all_rights_or_a_device() {
+    engines::setting::on_each_engine(engines::build::rights::run);
+}
+
+#[test]
+fn no_build_writes_to_a_registry_that_the_policy_does_not_name() {
+    engines::setting::on_each_engine(engines::build::push::run);
+}
+
+#[test]
+fn no_owner_has_more_builds_at_a_time_than_there_is_room_for() {
+    engines::setting::on_each_engine(engines::build::crowd::run);
+}
+
+#[test]
 fn no_build_makes_the_engine_fetch_from_the_host() {
     engines::setting::on_each_engine(engines::build::fetch::run);
 }

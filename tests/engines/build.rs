@@ -3,13 +3,16 @@
 //!
 //! Two owners play: a victim, whose own build must go well both times, and an attacker, who speaks raw gRPC.
 
+pub mod crowd;
 pub mod fetch;
 pub mod frontends;
 pub mod host;
 pub mod images;
 pub mod loopback;
 pub mod poison;
+pub mod push;
 pub mod records;
+pub mod rights;
 pub mod shared;
 pub mod tags;
 pub mod takeover;
@@ -148,8 +151,13 @@ impl Play<'_> {
 
 /// Plays a group on one engine; what failed
 pub fn play(engine: &Engine, attacks: impl AsyncFn(&Play<'_>)) -> Vec<String> {
+    play_within(engine, "", attacks)
+}
+
+/// The same where sockwarden's own configuration says more
+pub fn play_within(engine: &Engine, config: &str, attacks: impl AsyncFn(&Play<'_>)) -> Vec<String> {
     let owners = [id("victim"), id("attacker")];
-    let gate = Gate::with_owners(&engine.socket, "extends = 'ci'", &owners);
+    let gate = Gate::with_owners_within(&engine.socket, "extends = 'ci'", &owners, config);
     let [victim, attacker] = [&owners[0], &owners[1]].map(|owner| gate.socket_of(owner));
     let suffix = gate.suffix_of(&owners[0]);
     let through = Sides { victim, attacker, engine: engine.socket.clone(), suffix, word: String::new() };

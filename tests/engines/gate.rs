@@ -53,6 +53,11 @@ impl Gate {
 
     /// With a socket for each of several owners, who share everything else
     pub fn with_owners(engine: &Path, policy: &str, owners: &[String]) -> Self {
+        Self::with_owners_within(engine, policy, owners, "")
+    }
+
+    /// The same with more of a configuration
+    pub fn with_owners_within(engine: &Path, policy: &str, owners: &[String], more: &str) -> Self {
         let dir = TempDir::with_prefix("swt").unwrap();
         std::fs::write(dir.path().join("policy.toml"), policy).unwrap();
         let listener = |owner: &String| {
@@ -60,8 +65,8 @@ impl Gate {
                 "[[listener]]\nname = '{owner}'\nowner = '{owner}'\npath = '{owner}.sock'\npolicy = './policy.toml'\n"
             )
         };
-        let config: String = owners.iter().map(listener).collect();
-        std::fs::write(dir.path().join("config.toml"), config).unwrap();
+        let listeners: String = owners.iter().map(listener).collect();
+        std::fs::write(dir.path().join("config.toml"), listeners + more).unwrap();
         Self::with_arguments(dir, engine, &[], "")
     }
 

@@ -87,6 +87,7 @@ const OPTIONS: &[(&str, &str, &[&str])] = &[
     ("build-arg:BUILDKIT_SYNTAX", "127.0.0.2:PORT/x", ALL),
     ("cache-from", "127.0.0.2:PORT/x", ALL),
     ("cache-imports", r#"[{"Type":"registry","Attrs":{"ref":"127.0.0.2:PORT/x"}}]"#, ALL),
+    ("cache-imports", r#"[{"Type":"registry","Attrs":{"ref":"127.0.0.2:PORT/x","registry.insecure":"true"}}]"#, ALL),
 ];
 
 fn at(text: &str, service: &Loopback) -> String {

@@ -48,7 +48,8 @@ fn fetch(service: &Loopback) -> String {
     format!("wget -q -O /out http://127.0.0.1:{}/ || echo none > /out; : {}", service.port(), id("n"))
 }
 
-fn seen(word: &str, out: &str) -> Attempt {
+/// Whether the word has come out
+pub fn seen(word: &str, out: &str) -> Attempt {
     if out.contains(word) { Ok(()) } else { Err(format!("only {out:?}").into()) }
 }
 
@@ -77,7 +78,7 @@ async fn raw(sides: &Sides) -> Attempt {
 }
 
 /// What is given to the frontend under a name is what `FROM` takes
-async fn by_input(sides: &Sides, run: &Run, more: Message) -> Result<String, Failure> {
+pub async fn by_input(sides: &Sides, run: &Run, more: Message) -> Result<String, Failure> {
     let offer = Offer::dockerfile(&format!("FROM base\nRUN : {}\n", id("n")));
     let build = Build::start_with(&sides.attacker, &offer, more).await?;
     let input = Message::new().with(1, "0-base").with(2, run.definition());

@@ -43,6 +43,13 @@ impl Loopback {
     pub fn came(&self) -> usize {
         self.came.load(Ordering::SeqCst)
     }
+
+    /// Waits for the first connection
+    pub async fn until_somebody_came(&self) {
+        while self.came() == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 }
 
 fn answer(mut stream: TcpStream, word: &str) {

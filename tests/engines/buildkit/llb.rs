@@ -19,6 +19,10 @@ pub struct Run {
     pub cache: String,
     /// Id of a secret that is mounted at its usual place
     pub secret: String,
+    /// Its rights: 0 those of a container, 1 all
+    pub security: u64,
+    /// A device of the host, by the name that CDI has for it
+    pub device: String,
 }
 
 impl Run {
@@ -46,7 +50,10 @@ impl Run {
             let secret = Message::new().with(1, &self.secret).number(4, 0o400);
             exec = exec.with(2, mount(&format!("/run/secrets/{}", self.secret), 1).with(21, secret));
         }
-        let exec = exec.number(3, self.network);
+        let mut exec = exec.number(3, self.network).number(4, self.security);
+        if !self.device.is_empty() {
+            exec = exec.with(6, Message::new().with(1, &self.device));
+        }
         let run = Message::new().with(1, Message::new().with(1, digest(&image))).with(2, exec).with(10, platform());
         let end = Message::new().with(1, Message::new().with(1, digest(&run)));
         // Frontends want something said of every step.
