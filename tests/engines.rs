@@ -25,6 +25,7 @@ mod engines {
     pub mod http;
     pub mod image_owners;
     pub mod image_sight;
+    pub mod imported;
     pub mod inside;
     pub mod isolation;
     pub mod job;
@@ -37,6 +38,7 @@ mod engines {
     pub mod quota;
     pub mod reap;
     pub mod references;
+    pub mod registry;
     pub mod remote;
     pub mod run;
     pub mod setting;
@@ -241,6 +243,11 @@ fn no_other_spelling_of_a_build_is_another_way() {
 #[test]
 fn no_imported_cache_is_taken_for_what_the_engine_has_built() {
     engines::setting::on_each_engine(engines::build::poison::run);
+}
+
+#[test]
+fn a_cache_that_a_policy_names_is_taken_as_by_the_engine_itself() {
+    engines::setting::on_each_engine(engines::imported::run);
 }
 
 #[test]
