@@ -20,6 +20,7 @@ mod engines {
     pub mod case;
     pub mod command;
     pub mod differential;
+    pub mod frontend;
     pub mod gate;
     pub mod given;
     pub mod http;
@@ -248,6 +249,11 @@ fn no_imported_cache_is_taken_for_what_the_engine_has_built() {
 #[test]
 fn a_cache_that_a_policy_names_is_taken_as_by_the_engine_itself() {
     engines::setting::on_each_engine(engines::imported::run);
+}
+
+#[test]
+fn a_frontend_that_a_policy_names_by_its_digest_is_run_and_no_other() {
+    engines::setting::on_each_engine(engines::frontend::run);
 }
 
 #[test]
