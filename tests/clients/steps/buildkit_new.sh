@@ -18,3 +18,14 @@ ends 1 docker buildx history logs swjmissingref
 # Docker 28 ends when its history is listed and a record of anybody's is just being removed, so nobody lists it here.
 step removed
 step docker rmi swj-kit:5
+
+# The largest context that is promised to pass: 20,000 small files, and one of a gigabyte. It is looked at and not copied.
+vast=$work/vast
+mkdir "$vast" && many_files "$vast/many" 20000
+truncate -s 1G "$vast/large" && echo "$nonce" >>"$vast/large"
+cat >"$vast/Dockerfile" <<'DOCKERFILE'
+FROM busybox:test
+RUN --mount=type=bind,target=/vast cd /vast && find many -type f | wc -l && cat many/*/* | sha256sum && stat -c %s large && tail -c 17 large
+DOCKERFILE
+step built -o type=cacheonly "$vast"
+rm -r "$vast"
