@@ -101,12 +101,12 @@ fn crowd(job: &mut Job<'_>) {
     let host = json!({"Memory": 16 << 20, "NanoCpus": 100_000_000, "PidsLimit": 10, "NetworkMode": "none"});
     let answers: Vec<Answer> = std::thread::scope(|scope| {
         let (job, host) = (&*job, &host);
-        let clients: Vec<_> = (0..50).map(|_| scope.spawn(|| job.create_with(host, &["true"]))).collect();
+        let clients: Vec<_> = (0..200).map(|_| scope.spawn(|| job.create_with(host, &["true"]))).collect();
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     let made: Vec<String> =
         answers.iter().filter_map(|answer| Some(answer.json()["Id"].as_str()?.to_owned())).collect();
-    job.expect(made.len() == 3, format!("{} of 50 containers were made with a quota of 3", made.len()));
+    job.expect(made.len() == 3, format!("{} of 200 containers were made with a quota of 3", made.len()));
     for id in made {
         job.engine("DELETE", &format!("/containers/{id}?force=1"), "");
     }
