@@ -25,6 +25,7 @@ pub mod parameters;
 pub mod query;
 pub mod request;
 pub mod route;
+mod tar;
 pub mod target;
 pub mod value;
 pub mod version;

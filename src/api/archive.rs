@@ -13,6 +13,7 @@ use crate::api::image_ref::ImageRef;
 use crate::api::json::Json;
 use crate::api::names::BadName;
 use crate::api::object::fold;
+use crate::api::tar::{self, BLOCK, MAX_EXTENDED, NAME, NoHeader, padding, skip, split};
 
 /// Reads an archive piece by piece
 #[derive(Debug)]
@@ -22,6 +23,7 @@ pub struct ImageArchive {
     seen: Vec<String>,
     names: Vec<Named>,
     most: usize,
+    begun: bool,
 }
 
 /// A name that an image is to get
@@ -74,7 +76,8 @@ enum State {
 impl ImageArchive {
     /// Nothing read yet; files that name images are at most `most` bytes long
     pub fn new(most: usize) -> Self {
-        Self { state: State::Header, block: Vec::with_capacity(BLOCK), seen: Vec::new(), names: Vec::new(), most }
+        let (state, block) = (State::Header, Vec::with_capacity(BLOCK));
+        Self { state, block, seen: Vec::new(), names: Vec::new(), most, begun: false }
     }
 
     /// Reads the next piece and appends what is to be sent for it
@@ -82,6 +85,7 @@ impl ImageArchive {
     /// # Errors
     /// When something in it is not understood; nothing of `out` may be sent then.
     pub fn push(&mut self, mut piece: &[u8], out: &mut Vec<u8>) -> Result<(), BadArchive> {
+        self.begin(out);
         while !piece.is_empty() {
             piece = match &mut self.state {
                 State::End => return Ok(()),
@@ -133,7 +137,8 @@ impl ImageArchive {
             State::HalfEnd | State::End => {}
             _ => return Err(BadArchive::NotTar("it ends in the middle of a file")),
         }
-        out.resize(out.len() + 2 * BLOCK, 0);
+        self.begin(out);
+        tar::close(out);
         self.state = State::End;
         Ok(())
     }
@@ -141,6 +146,12 @@ impl ImageArchive {
     /// The names found since this was last asked
     pub fn names(&mut self) -> Vec<Named> {
         std::mem::take(&mut self.names)
+    }
+
+    fn begin(&mut self, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.begun, true) {
+            tar::open(out);
+        }
     }
 
     fn header(&mut self, block: &[u8], out: &mut Vec<u8>) -> Result<(), BadArchive> {
@@ -244,22 +255,13 @@ struct Header {
 
 impl Header {
     fn read(block: &[u8]) -> Result<Self, BadArchive> {
-        let at = |from: usize, length: usize| block.get(from..from + length).unwrap_or_default();
-        // The sum counts its own field as spaces.
-        let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum::<u64>()
-            - at(148, 8).iter().map(|byte| u64::from(*byte)).sum::<u64>()
-            + 8 * u64::from(b' ');
-        if octal(at(148, 8)) != Some(sum) {
-            for (magic, name) in COMPRESSED {
-                if block.starts_with(magic) {
-                    return Err(BadArchive::Compressed(name));
-                }
-            }
-            return Err(BadArchive::NotTar("a header's checksum is wrong"));
-        }
+        let at = |from, length| tar::field(block, from, length);
+        tar::check(block).map_err(|error| match error {
+            NoHeader::Compressed(name) => BadArchive::Compressed(name),
+            NoHeader::Checksum => BadArchive::NotTar("a header's checksum is wrong"),
+        })?;
         let text = |bytes: &[u8]| {
-            let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-            let text = std::str::from_utf8(bytes.get(..end).unwrap_or_default());
+            let text = std::str::from_utf8(tar::text(bytes));
             text.map(ToOwned::to_owned).map_err(|_| BadArchive::NotTar("a name is not UTF-8"))
         };
         let mut name = text(at(0, 100))?;
@@ -274,40 +276,25 @@ impl Header {
             Some(kind) => *kind,
             None => 0,
         };
-        let size = number(at(124, 12)).ok_or(BadArchive::NotTar("a size is no number"))?;
+        let size = tar::number(at(124, 12)).ok_or(BadArchive::NotTar("a size is no number"))?;
         Ok(Self { name, kind, size, link: text(at(157, 100))? })
     }
 }
 
 /// A plain ustar header with neither owner nor time: the engine pays no heed to them
 fn write_header(name: &str, kind: u8, size: u64, link: &str, out: &mut Vec<u8>) {
-    let mut block = vec![0; BLOCK];
-    let mut put = |at: usize, bytes: &[u8]| {
-        for (to, from) in block.iter_mut().skip(at).zip(bytes) {
-            *to = *from;
-        }
-    };
-    put(0, name.as_bytes());
-    put(100, if kind == b'5' { b"0000755\0" } else { b"0000644\0" });
-    put(108, b"0000000\0");
-    put(116, b"0000000\0");
-    if size < 1 << 33 {
-        put(124, format!("{size:011o}\0").as_bytes());
-    } else {
-        // Eleven octal digits end at 8 GiB; GNU tar's way to say more is binary.
-        put(124, &[0x80, 0, 0, 0]);
-        put(128, &size.to_be_bytes());
-    }
-    put(136, b"00000000000\0");
-    put(148, b"        ");
-    put(156, &[kind]);
-    put(157, link.as_bytes());
-    put(257, b"ustar\x0000");
-    let sum: u64 = block.iter().map(|byte| u64::from(*byte)).sum();
-    for (to, from) in block.iter_mut().skip(148).zip(format!("{sum:06o}\0 ").bytes()) {
-        *to = from;
-    }
-    out.append(&mut block);
+    let mut block = [0; BLOCK];
+    tar::put(&mut block, 0, name.as_bytes());
+    tar::put_number(&mut block, 100, 8, if kind == b'5' { 0o755 } else { 0o644 });
+    tar::put_number(&mut block, 108, 8, 0);
+    tar::put_number(&mut block, 116, 8, 0);
+    tar::put_number(&mut block, 124, 12, size);
+    tar::put_number(&mut block, 136, 12, 0);
+    tar::put(&mut block, 156, &[kind]);
+    tar::put(&mut block, 157, link.as_bytes());
+    tar::put(&mut block, 257, b"ustar\x0000");
+    tar::seal(&mut block);
+    out.extend_from_slice(&block);
 }
 
 /// The names that a file gives to images
@@ -388,24 +375,19 @@ fn text(json: &Json) -> Result<&str, String> {
     }
 }
 
-/// Extended headers (POSIX `pax`): `LENGTH KEY=VALUE\n`, many times
+/// Extended headers may stay away that say nothing of where a file is and how long
 fn extended(content: &[u8]) -> Result<(), BadArchive> {
-    let broken = || BadArchive::NotTar("an extended header is broken");
-    let mut rest = std::str::from_utf8(content).map_err(|_| broken())?;
-    while !rest.is_empty() {
-        let (length, _) = rest.split_once(' ').ok_or_else(broken)?;
-        let length: usize = length.parse().map_err(|_| broken())?;
-        let record = rest.get(..length).and_then(|record| record.strip_suffix('\n')).ok_or_else(broken)?;
-        let (_, pair) = record.split_once(' ').ok_or_else(broken)?;
-        let (key, _) = pair.split_once('=').ok_or_else(broken)?;
-        // These would change what the next header says.
-        if matches!(key, "path" | "linkpath" | "size") || key.starts_with("GNU.") || key.starts_with("SCHILY.realsize")
-        {
-            return Err(BadArchive::File(key.to_owned(), "is said in an extended header, which is not read here"));
+    let records = tar::records(content).ok_or(BadArchive::NotTar("an extended header is broken"))?;
+    // These would change what the next header says.
+    let changes = |key: &str| {
+        matches!(key, "path" | "linkpath" | "size") || key.starts_with("GNU.") || key.starts_with("SCHILY.realsize")
+    };
+    match records.iter().find(|(key, _)| changes(key)) {
+        Some((key, _)) => {
+            Err(BadArchive::File((*key).to_owned(), "is said in an extended header, which is not read here"))
         }
-        rest = rest.get(length..).ok_or_else(broken)?;
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The path without `.` and doubled slashes; none if it leads out
@@ -421,52 +403,9 @@ fn is_layer(link: &str) -> bool {
     !link.starts_with('/') && link.ends_with(".tar")
 }
 
-/// The first `most` bytes and the rest
-fn split(piece: &[u8], most: u64) -> (&[u8], &[u8]) {
-    let at = usize::try_from(most).unwrap_or(usize::MAX).min(piece.len());
-    piece.split_at(at)
-}
-
-/// Leaves padding out, once there is no content left
-fn skip<'a>(piece: &'a [u8], left: u64, padding: &mut u64) -> &'a [u8] {
-    let (skipped, rest) = split(piece, if left == 0 { *padding } else { 0 });
-    *padding -= skipped.len() as u64;
-    rest
-}
-
-fn padding(size: u64) -> u64 {
-    (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64
-}
-
-/// An octal number, padded with spaces and ended by space or NUL
-fn octal(field: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(field).ok()?.trim_matches([' ', '\0']);
-    if text.is_empty() {
-        return Some(0);
-    }
-    text.bytes().all(|digit| digit.is_ascii_digit()).then(|| u64::from_str_radix(text, 8).ok()).flatten()
-}
-
-/// The same, or GNU tar's binary number
-fn number(field: &[u8]) -> Option<u64> {
-    match field {
-        [0x80, 0, 0, 0, size @ ..] => size.try_into().ok().map(u64::from_be_bytes).filter(|size| *size < 1 << 62),
-        _ => octal(field),
-    }
-}
-
-/// A tar file is made of blocks of this many bytes
-const BLOCK: usize = 512;
-/// Longest name in a plain header
-const NAME: usize = 100;
-/// Most bytes of an extended header
-const MAX_EXTENDED: u64 = 64 << 10;
 /// What layers are called that may be links
 const LAYER: &str = "layer.tar";
 /// Files that name images, or change how others are read
 const NAMING: &[&str] = &["manifest.json", "repositories", "index.json", "oci-layout"];
-/// How compressed files begin that the engine would unpack and that are not read here
-const COMPRESSED: &[(&[u8], &str)] = &[(b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd")];
-
 #[cfg(test)]
 mod tests;
