@@ -4,6 +4,7 @@
 //! stops it on the way becomes an answer of our own and a record.
 
 mod answered;
+mod archive;
 mod asked;
 mod body;
 mod cgroups;
@@ -39,6 +40,7 @@ use hyper::{Request, Response};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use self::archive::{Archive, BrokenOff};
 pub use self::body::Room;
 use self::body::Whole;
 pub use self::cgroups::Cgroups;
@@ -47,7 +49,7 @@ pub use self::grpc::{Messages, only_message, speak_http2};
 use self::images::Images;
 pub use self::images::forget_gone_names;
 pub use self::lines::unreadable;
-use self::load::{BrokenOff, JudgeOfNames, Load};
+use self::load::{JudgeOfNames, Load};
 pub use self::own::OwnIds;
 pub use self::paths::{Ours, unseen};
 pub use self::pins::Pins;
@@ -212,7 +214,7 @@ impl Exchange {
             Some(upload) if self.judges_names(&recorded) => {
                 let judge = self.judge_of_names(images.clone());
                 hold = judge.hold();
-                Load::new(upload, judge, &broken_off).boxed()
+                Archive::new(upload, Load::new(judge), &broken_off).boxed()
             }
             Some(upload) => upload.map_err(Into::into).boxed(),
         };
