@@ -12,6 +12,7 @@ pub mod call;
 pub mod closed;
 pub mod create;
 pub mod credentials;
+pub mod dockerfile;
 pub mod endpoint;
 pub mod host_config;
 pub mod image_ref;
