@@ -85,7 +85,9 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
             changes.text("query.cgroupparent", &mut query.cgroup_parent, &forced);
             image::build(stamped, query);
         }
-        Operation::BuildSolve(Request { body: Protobuf(body), .. }) => buildkit::solve(policy, facts, body),
+        Operation::BuildSolve(Request { body: Protobuf(body), .. }) => {
+            buildkit::solve(policy, facts, body, &mut changes);
+        }
         Operation::BridgeSolve(Request { body: Protobuf(body), .. }) => {
             buildkit::bridge_solve(policy, limits, facts, body, &mut changes);
         }

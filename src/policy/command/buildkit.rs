@@ -94,8 +94,16 @@ mod tests {
             format!("[[test]]\nrequest = 'DOCKER_BUILDKIT=1 docker build {request} .'\nexpect = '{expect}'\n{because}")
         };
         let tests = [
-            test("-t app --build-arg A=b --network none --add-host x:1.2.3.4 --platform linux/arm64", "allow", ""),
-            test("--label team=a --ulimit nofile=1024 --shm-size 64m --target app -f Dockerfile.app", "allow", ""),
+            test(
+                "-t app --build-arg A=b --network none --add-host x:1.2.3.4 --platform linux/arm64",
+                "modify",
+                "FrontendOpt.cmdline",
+            ),
+            test(
+                "--label team=a --ulimit nofile=1024 --shm-size 64m --target app -f Dockerfile.app",
+                "modify",
+                "FrontendOpt.cmdline",
+            ),
             test("--cache-from app", "modify", "Cache.Imports"),
             test("--network host", "deny", "network=host"),
             test("--network host", "deny", "entitlement=network.host"),

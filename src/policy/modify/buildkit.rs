@@ -11,9 +11,11 @@ use crate::policy::modify::{Changes, ceiling};
 use crate::policy::{Force, Limits, Mode, Policy};
 
 /// Rules that BuildKit itself holds sources against, where the engine knows them
-pub(super) fn solve(policy: &Policy, facts: &Facts, body: &mut Solve) {
+pub(super) fn solve(policy: &Policy, facts: &Facts, body: &mut Solve, changes: &mut Changes) {
     if policy.mode == Mode::Enforce && facts.minor >= SOURCE_POLICY {
-        body.source_policy = Some(source_policy(policy));
+        let rules = source_policy(policy);
+        changes.add("SourcePolicy", "", format!("{} rules for sources, from the policy", rules.rules.len()), None);
+        body.source_policy = Some(rules);
     }
 }
 
@@ -29,14 +31,18 @@ pub(super) fn bridge_solve(
         body.evaluate = false;
     }
     let options = &mut body.frontend_opt;
-    // Neither is a change of what was asked for: a frontend that a policy names is another one.
     let follows = !policy.frontends.allow.is_empty() && facts.minor >= SOURCE_POLICY;
     if body.frontend == DOCKERFILE && !follows {
-        options.insert("cmdline".to_owned(), DOCKERFILE.to_owned());
+        let asked = options.insert(CMDLINE.to_owned(), DOCKERFILE.to_owned()).unwrap_or_default();
+        if asked != DOCKERFILE {
+            changes.add(&format!("FrontendOpt.{CMDLINE}"), asked, DOCKERFILE, None);
+        }
     }
     if let Some(own) = &facts.cache {
         let within = options.get(CACHE).filter(|within| !within.is_empty());
         let full = within.map_or_else(|| own.clone(), |within| format!("{own}/{within}"));
+        // Arguments of builds stand in no record, this one's neither.
+        changes.add(&format!("FrontendOpt.{CACHE}"), "", own, None);
         options.insert(CACHE.to_owned(), full);
     }
     let Force { labels, cgroup_parent, network, user: _, no_new_privileges: _, cap_drop: _, runtime: _ } =
@@ -73,6 +79,8 @@ pub(super) fn bridge_solve(
 const SOURCE_POLICY: u8 = 43;
 /// BuildKit's own frontend
 const DOCKERFILE: &str = "dockerfile.v0";
+/// How a frontend was named by the Dockerfile
+const CMDLINE: &str = "cmdline";
 /// What cache mounts' names begin with
 const CACHE: &str = "build-arg:BUILDKIT_CACHE_MOUNT_NS";
 const NETWORK: &str = "force-network-mode";
@@ -112,7 +120,7 @@ mod tests {
     fn nothing_is_built_before_its_steps_are_judged() {
         let (body, changes) = sent("allow = ['build']", &facts(51, None), &[]);
         assert!(!body.evaluate);
-        assert_eq!(changes, ["Evaluate"]);
+        assert_eq!(changes, ["Evaluate", "FrontendOpt.cmdline"]);
     }
 
     #[test]
@@ -121,8 +129,9 @@ mod tests {
         for (policy, minor, expected) in
             [("allow = ['build']", 51, true), ("allow = ['build']", 41, true), (named, 51, false), (named, 42, true)]
         {
-            let (body, _) = sent(policy, &facts(minor, None), &[]);
+            let (body, changes) = sent(policy, &facts(minor, None), &[]);
             assert_eq!(body.frontend_opt.contains_key("cmdline"), expected, "{policy} {minor}");
+            assert_eq!(changes.contains(&"FrontendOpt.cmdline".to_owned()), expected, "{changes:?}");
         }
     }
 
@@ -137,8 +146,9 @@ mod tests {
             (None, Some("4567"), Some("4567")),
         ] {
             let options: Vec<(&str, &str)> = given.map(|given| (CACHE, given)).into_iter().collect();
-            let (body, _) = sent(policy, &facts(51, own), &options);
+            let (body, changes) = sent(policy, &facts(51, own), &options);
             assert_eq!(body.frontend_opt.get(CACHE).map(String::as_str), expected, "{own:?} {given:?}");
+            assert_eq!(changes.contains(&format!("FrontendOpt.{CACHE}")), own.is_some(), "{changes:?}");
         }
     }
 
@@ -151,16 +161,18 @@ mod tests {
         assert_eq!(option("shm-size"), Some("1048576"));
         assert_eq!((option("cgroup-parent"), option(NETWORK)), (Some("/jobs"), Some("none")));
         assert_eq!(option("label:team"), Some("a"));
-        assert_eq!(changes.len(), 5, "{changes:?}");
+        assert_eq!(changes.len(), 6, "{changes:?}");
     }
 
     #[test]
     fn rules_for_sources_go_to_engines_that_know_them() {
         let policy = compile("x", "allow = ['build']").unwrap();
         for (minor, expected) in [(42, false), (43, true), (51, true)] {
-            let mut body = Solve::default();
-            solve(&policy, &facts(minor, None), &mut body);
+            let (mut body, mut changes) = (Solve::default(), Changes(Vec::new()));
+            solve(&policy, &facts(minor, None), &mut body, &mut changes);
             assert_eq!(body.source_policy.is_some(), expected, "{minor}");
+            let named: Vec<&str> = changes.0.iter().map(|change| change.field.as_str()).collect();
+            assert_eq!(named, if expected { vec!["SourcePolicy"] } else { vec![] }, "{minor}");
         }
     }
 }
