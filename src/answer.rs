@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::api::archive::BadArchive;
 use crate::api::call::Unrouted;
 use crate::api::closed::Closed;
+use crate::api::context::BadContext;
 use crate::api::request::Misread;
 use crate::api::route::NoRoute;
 use crate::engine::EngineError;
@@ -135,6 +136,9 @@ pub enum Refused {
     /// The archive could not be understood
     #[error("the archive is refused: {0}")]
     Archive(String),
+    /// The build context could not be understood
+    #[error("the build context is refused: {0}")]
+    Context(String),
     /// The record could not be written
     #[error("the record of this call cannot be written, so it was not sent; ask who runs sockwarden")]
     Unrecorded,
@@ -146,6 +150,12 @@ pub enum Refused {
 impl From<BadArchive> for Refused {
     fn from(error: BadArchive) -> Self {
         Self::Archive(error.to_string())
+    }
+}
+
+impl From<BadContext> for Refused {
+    fn from(error: BadContext) -> Self {
+        Self::Context(error.to_string())
     }
 }
 
@@ -171,6 +181,7 @@ impl Refused {
             | Self::HeadBroken
             | Self::BodyBroken
             | Self::Archive(_)
+            | Self::Context(_)
             | Self::Crowded { .. }
             | Self::Unkept { .. }
             | Self::Dangling(_) => StatusCode::BAD_REQUEST,

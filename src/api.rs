@@ -10,6 +10,7 @@ pub mod build;
 pub mod buildkit;
 pub mod call;
 pub mod closed;
+pub mod context;
 pub mod create;
 pub mod credentials;
 pub mod dockerfile;

@@ -8,6 +8,7 @@ mod archive;
 mod asked;
 mod body;
 mod cgroups;
+mod context;
 mod edit;
 mod facts;
 mod finding;
@@ -216,7 +217,10 @@ impl Exchange {
                 hold = judge.hold();
                 Archive::new(upload, Load::new(judge), &broken_off).boxed()
             }
-            Some(upload) => upload.map_err(Into::into).boxed(),
+            Some(upload) => match self.judged_context(&recorded, images.clone(), &mut hold)? {
+                Some(context) => Archive::new(upload, context, &broken_off).boxed(),
+                None => upload.map_err(Into::into).boxed(),
+            },
         };
         hold.sent();
         let recorded = Arc::new(recorded);

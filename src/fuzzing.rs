@@ -1,6 +1,7 @@
 //! What the fuzz targets call, and what a stable test calls on their seeds: any bytes are refused or read, never a panic,
 //! and what was read reads back.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -11,7 +12,9 @@ use crate::api::bind::{Bind, BindSource};
 use crate::api::buildkit::bridge::Solved;
 use crate::api::buildkit::op::{self, Op};
 use crate::api::call::{Call, Outgoing};
+use crate::api::context::BuildContext;
 use crate::api::credentials::RegistryHeaders;
+use crate::api::dockerfile::sources;
 use crate::api::image_ref::ImageRef;
 use crate::api::json::Json;
 use crate::api::message::{read_message, write_message};
@@ -77,6 +80,30 @@ fn read_archive(bytes: &[u8], length: usize) -> Option<(Vec<u8>, Vec<Named>)> {
     bytes.chunks(length).try_for_each(|piece| archive.push(piece, &mut written)).ok()?;
     archive.finish(&mut written).ok()?;
     Some((written, archive.names()))
+}
+
+/// A byte for the length of the pieces, and a build context in them
+pub fn context(data: &[u8]) {
+    let [length, context @ ..] = data else { return };
+    let Some((passed, last, dockerfile)) = read_context(context, usize::from(*length) + 1) else { return };
+    assert!(passed.is_empty() || passed.starts_with(b"PaxHeader\0"), "its first bytes are somebody else's");
+    let again = read_context(&[&*passed, &[0; 1024]].concat(), passed.len().max(1));
+    assert_eq!(again.as_ref(), Some(&(passed, last, dockerfile.clone())), "{}", context.escape_ascii());
+    let Ok(sources) = sources(&dockerfile, &BTreeMap::new()) else { return };
+    assert!(sources.iter().all(|source| source.line > 0));
+}
+
+/// What goes on, what follows at the end, and the Dockerfile
+fn read_context(bytes: &[u8], length: usize) -> Option<(Vec<u8>, Vec<u8>, Vec<u8>)> {
+    let mut context = BuildContext::new("", 1 << 16).ok()?;
+    let (mut passed, mut last) = (Vec::new(), Vec::new());
+    let mut told = None;
+    for piece in bytes.chunks(length) {
+        context.push(piece, &mut passed).ok()?;
+        told = told.or_else(|| context.dockerfile());
+    }
+    context.finish(&mut last).ok()?;
+    Some((passed, last, told.or_else(|| context.dockerfile())?))
 }
 
 /// What the engine answers to `LLBBridge/Solve`, with every step of a build

@@ -297,6 +297,8 @@ pub struct SeenImage {
     pub digests: Vec<String>,
     /// What its label says of its owner
     pub owner: Option<String>,
+    /// Instructions that a build begins with which is made of it
+    pub triggers: Vec<String>,
 }
 
 /// The body of the answer, or the engine's own words when there is no such object
@@ -371,6 +373,8 @@ struct ImageConfig {
     volumes: Option<BTreeMap<String, IgnoredAny>>,
     #[serde(rename = "Labels")]
     labels: Option<BTreeMap<String, String>>,
+    #[serde(rename = "OnBuild")]
+    triggers: Option<Vec<String>>,
 }
 
 impl InspectedImage {
@@ -381,6 +385,7 @@ impl InspectedImage {
         };
         let full = |images: &[ImageRef]| images.iter().map(images::name).collect();
         let (tags, digests) = (read(tags), read(digests));
+        let (labels, triggers) = config.map(|config| (config.labels, config.triggers)).unwrap_or_default();
         SeenImage {
             given: name.to_owned(),
             field: String::new(),
@@ -388,7 +393,8 @@ impl InspectedImage {
             id,
             tags: full(&tags),
             digests: full(&digests),
-            owner: config.and_then(|config| config.labels).and_then(|mut labels| labels.remove(OWNER_LABEL)),
+            owner: labels.and_then(|mut labels| labels.remove(OWNER_LABEL)),
+            triggers: triggers.unwrap_or_default(),
         }
     }
 }

@@ -44,6 +44,10 @@ pub enum What {
     Builder,
     /// A build by BuildKit through `POST /build`, which cannot be made to keep to a policy
     SecondBuild,
+    /// A build whose context, and in it the Dockerfile, the engine fetches from an address
+    FetchedContext(String),
+    /// A Dockerfile of which nobody can say what it fetches, and why
+    Unread(String),
     /// An object that belongs to somebody else
     Foreign(Object, String),
     /// To give a name to an image, or to take one away, that is not the caller's own: the name, and why not
@@ -343,6 +347,10 @@ impl fmt::Display for What {
             Self::Flag(flag, value) => write!(f, "{}={}", flag.key(), without_secrets(value)),
             Self::Builder => f.write_str("a privileged builder of one's own"),
             Self::SecondBuild => f.write_str("BuildKit by `/build?version=2`"),
+            Self::FetchedContext(url) => {
+                write!(f, "a build context that the engine fetches from {}", without_secrets(url))
+            }
+            Self::Unread(why) => write!(f, "a Dockerfile that is not understood ({why})"),
             Self::Foreign(object, name) => write!(f, "{} {name} of another owner", object.as_str()),
             Self::Taken(name, why) => write!(f, "image {name} ({why})"),
             Self::Borrowed(object, name) => write!(f, "{} {name}, which is there to be used,", object.as_str()),
@@ -381,6 +389,8 @@ impl What {
             Self::Flag(flag, _) => flag.key(),
             Self::Builder => "privileged",
             Self::SecondBuild => "builder",
+            Self::FetchedContext(_) => "remote",
+            Self::Unread(_) => "dockerfile",
             Self::Foreign(..) => "foreign",
             Self::Taken(..) => "taken",
             Self::Borrowed(..) => "borrowed",

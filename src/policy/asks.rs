@@ -6,6 +6,7 @@
 mod build;
 pub mod buildkit;
 mod changes;
+pub mod dockerfile;
 mod exporter;
 mod host;
 mod ids;

@@ -15,7 +15,7 @@ use crate::api::operation::Operation;
 use crate::engine::EngineError;
 use crate::exchange::images::Images;
 use crate::exchange::images::errors::Errors;
-use crate::owner::images::{Ledger, Making, Pulling};
+use crate::owner::images::{Building, Ledger, Making, Pulling};
 
 /// What a request holds
 #[derive(Debug, Default)]
@@ -29,6 +29,15 @@ pub enum Hold {
     Loading(Arc<Mutex<Vec<Making>>>),
     /// A name that it pulls
     Pulling(Pulling),
+    /// What a build with the classic builder names, and what it is made of
+    Building {
+        /// The names
+        making: Option<Making>,
+        /// What the engine pulls for it
+        pulled: Arc<Mutex<Vec<Pulling>>>,
+        /// Keeps what it is made of
+        _kept: Building,
+    },
     /// Names that it takes away
     Removing {
         /// The ledger
@@ -39,6 +48,12 @@ pub enum Hold {
 }
 
 impl Hold {
+    /// The same with what a build is made of
+    pub fn building(self, building: Building, pulled: Arc<Mutex<Vec<Pulling>>>) -> Self {
+        let making = if let Self::Making(making) = self { Some(making) } else { None };
+        Self::Building { making, pulled, _kept: building }
+    }
+
     /// Writes down what is claimed, so that a crash does not lose it
     ///
     /// # Errors
@@ -55,7 +70,7 @@ impl Hold {
 
     /// The request is on its way
     pub fn sent(&mut self) {
-        if let Self::Making(making) = self {
+        if let Self::Making(making) | Self::Building { making: Some(making), .. } = self {
             making.sent();
         }
     }
@@ -63,11 +78,25 @@ impl Hold {
     /// There is no answer: what never reached the engine is given back, of the rest nobody knows
     pub async fn lost(self, why: &Refused, images: Option<&Images>) {
         match (self, why, images) {
-            (Self::Making(mut making), Refused::Engine(EngineError::Unreachable(_)), _) => making.unsent(),
+            (
+                Self::Making(mut making) | Self::Building { making: Some(mut making), .. },
+                Refused::Engine(EngineError::Unreachable(_)),
+                _,
+            ) => making.unsent(),
             // It was broken off before its end, and the engine gives names at the end.
             (hold @ Self::Loading(_), Refused::Denied(_) | Refused::Archive(_), Some(images)) => {
                 hold.failed(images).await
             }
+            // The engine builds when it has the whole context.
+            (
+                hold @ Self::Building { .. },
+                Refused::Denied(_)
+                | Refused::Absent(_)
+                | Refused::Context(_)
+                | Refused::Dangling(_)
+                | Refused::Unrecorded,
+                Some(images),
+            ) => hold.failed(images).await,
             _ => {}
         }
     }
@@ -112,6 +141,10 @@ impl Hold {
             Self::Making(making) => making.made(),
             Self::Loading(all) => all_of(&all).into_iter().for_each(Making::made),
             Self::Pulling(pulling) => pulling.pulled(),
+            Self::Building { making, pulled, _kept: _ } => {
+                making.into_iter().for_each(Making::made);
+                all_of(&pulled).into_iter().for_each(Pulling::pulled);
+            }
             Self::Removing { ledger, names } => ledger.removed(&names),
         }
     }
@@ -121,6 +154,7 @@ impl Hold {
         let makings = match self {
             Self::Making(making) => vec![making],
             Self::Loading(all) => all_of(&all),
+            Self::Building { making, .. } => making.into_iter().collect(),
             Self::Nothing | Self::Pulling(_) | Self::Removing { .. } => Vec::new(),
         };
         for mut making in makings {
@@ -135,7 +169,7 @@ impl Hold {
     }
 }
 
-fn all_of(all: &Mutex<Vec<Making>>) -> Vec<Making> {
+fn all_of<T>(all: &Mutex<Vec<T>>) -> Vec<T> {
     all.lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default()
 }
 

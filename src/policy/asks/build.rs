@@ -1,4 +1,4 @@
-//! Asks of `POST /build`, all of them in the query.
+//! Asks of the query of `POST /build`. What its Dockerfile asks for is found in the body, see [`super::dockerfile`].
 //!
 //! With `version=2` it is BuildKit that builds, and its front end reads what the query does not say: `# syntax=` out of
 //! the Dockerfile, cache mounts, what `ADD` fetches. Nothing that a policy says of those can be put into such a request,
@@ -50,7 +50,9 @@ pub(super) fn build(query: &Build, asks: &mut Asks) {
     for (index, tag) in tags.iter().filter(|tag| !tag.is_empty()).enumerate() {
         asks.image(tag, &format!("query.t[{index}]"));
     }
-    asks.text(Flag::Remote, remote, "query.remote");
+    if !remote.is_empty() {
+        asks.add(What::FetchedContext(remote.clone()), "query.remote");
+    }
     asks.texts(Flag::AddHost, extra_hosts, "query.extrahosts");
     network::mode(network_mode, "query.networkmode", asks);
     asks.text(Flag::CgroupParent, cgroup_parent, "query.cgroupparent");

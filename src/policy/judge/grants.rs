@@ -130,6 +130,15 @@ pub(in crate::policy) fn granted(policy: &Policy, what: &What) -> Result<Line, R
             why: "what a policy says of a build cannot be put into it; use buildx (package docker-buildx or \
                   docker-buildx-plugin), or DOCKER_BUILDKIT=0 for the classic builder".to_owned(),
         }),
+        What::FetchedContext(_) => Err(Refusal {
+            line: None,
+            why: "its Dockerfile would not be seen; send the context yourself, or build with BuildKit \
+                  (`docker buildx build`)".to_owned(),
+        }),
+        What::Unread(_) => Err(Refusal {
+            line: None,
+            why: "write it plainly, or build with BuildKit (`docker buildx build`), which says what it fetches".to_owned(),
+        }),
         What::Foreign(object, _) => Err(Refusal {
             line: policy.isolate.clone(),
             why: format!("touch only the {}s that were made through this socket", object.as_str()),

@@ -301,20 +301,22 @@ impl Steps<'_> {
 
     /// The digest of a tag is found by the engine, which puts it behind the tag
     fn image(&mut self, text: &str, field: &str) {
-        if let Ok(image) = ImageRef::read(text)
-            && let Meaning::Named(named) = image.meaning()
-            && named.tag.is_some()
-            && named.digest.is_some()
+        if let Some(name) = ImageRef::read(text).ok().and_then(|image| real_name(&image, field))
+            && !self.found.names.iter().any(|real| real.given == name.given)
         {
-            let bare = Named { digest: None, ..named.clone() };
-            let names = vec![named.to_string(), bare.to_string()];
-            let (given, field) = (image.given().to_owned(), field.to_owned());
-            if !self.found.names.iter().any(|real| real.given == given) {
-                self.found.names.push(RealName { object: Object::Image, field, given, names });
-            }
+            self.found.names.push(name);
         }
         self.all(|asks| asks.image(text, field));
     }
+}
+
+/// Both names of an image with a tag and a digest
+pub fn real_name(image: &ImageRef, field: &str) -> Option<RealName> {
+    let Meaning::Named(named @ Named { tag: Some(_), digest: Some(_), .. }) = image.meaning() else { return None };
+    let bare = Named { digest: None, ..named.clone() };
+    let names = vec![named.to_string(), bare.to_string()];
+    let (given, field) = (image.given().to_owned(), field.to_owned());
+    Some(RealName { object: Object::Image, field, given, names })
 }
 
 /// Different things that one build may ask for
