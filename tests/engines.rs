@@ -18,6 +18,7 @@ mod engines {
     pub mod buildx;
     pub mod caller;
     pub mod case;
+    pub mod classic;
     pub mod command;
     pub mod differential;
     pub mod frontend;
@@ -63,6 +64,11 @@ fn a_builder_of_ones_own_is_refused_or_runs_where_a_rule_says() {
 #[test]
 fn a_builder_that_speaks_http_2_at_once_is_judged_like_any_other() {
     engines::setting::on_each_engine(engines::remote::run);
+}
+
+#[test]
+fn a_classic_build_fetches_what_its_policy_grants() {
+    engines::setting::on_each_engine(engines::classic::run);
 }
 
 #[test]

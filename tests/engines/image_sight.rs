@@ -64,6 +64,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
     play.what_is_pulled_by_two_is_removed_by_neither();
     play.what_is_shared_is_there_for_all();
     play.a_pull_ends_the_claim_of_who_made_the_name();
+    play.a_build_shows_what_it_pulled_and_takes_nothing_else();
     play.failed
 }
 
@@ -169,6 +170,34 @@ impl Play<'_> {
         self.holds("what the host had before is not removed", answer.status == 403, answer.text());
     }
 
+    fn a_build_shows_what_it_pulled_and_takes_nothing_else(&mut self) {
+        let name = self.name("base:1");
+        self.host_makes(&name);
+        self.host_pushes(&name);
+        let built = self.builds_from(0, &name);
+        let missing = built.status == 404 && built.text().contains("No such image: ");
+        self.holds("what the host has and nobody pulled is no base", missing, built.text());
+        self.engine("DELETE", &format!("/images/{name}"));
+        for _ in 0..2 {
+            let built = self.builds_from(0, &name);
+            self.holds("a build pulls its base, and finds it again", built.text().contains("built"), built.text());
+        }
+        if self.engine("GET", &format!("/images/{name}/json")).status != 200 {
+            return;
+        }
+        self.expect_sight("who built on it has it", 0, &name, true);
+        self.expect_sight("who did not has it not", 1, &name, false);
+        let built = self.builds_from(1, &name);
+        self.holds("nor for a build", built.status == 404, built.text());
+    }
+
+    fn builds_from(&self, owner: usize, name: &str) -> Answer {
+        let context = tar(&[("Dockerfile", format!("FROM {name}\nENV a=b\n").as_bytes())]);
+        let headers = ["Content-Type: application/x-tar".to_owned()];
+        let build = request("POST", "/build?nocache=1", &headers, &context, Framing::Length);
+        send(&self.gate.socket_of(&owners()[owner]), &build, 1).remove(0)
+    }
+
     fn what_is_pulled_by_two_is_removed_by_neither(&mut self) {
         let name = self.name("two:1");
         self.host_makes(&name);
@@ -214,8 +243,7 @@ impl Play<'_> {
         self.host_makes(&name);
         self.host_pushes(&name);
         self.engine("DELETE", &format!("/images/{name}"));
-        // `FROM` is seen by the engine alone.
-        let context = tar(&[("Dockerfile", b"FROM busybox:test\nCMD [\"true\"]\n".as_slice())]);
+        let context = tar(&[("Dockerfile", b"FROM scratch\nCOPY . /\nCMD [\"true\"]\n".as_slice())]);
         let headers = ["Content-Type: application/x-tar".to_owned()];
         let build = request("POST", &format!("/build?t={name}"), &headers, &context, Framing::Length);
         let answer = send(&self.gate.socket_of(&owners()[0]), &build, 1).remove(0);

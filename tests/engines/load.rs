@@ -9,6 +9,7 @@ use super::gate::Gate;
 use super::http::{Framing, ask, request, send};
 use super::setting::Engine;
 use super::stage::Stage;
+use super::tar::{archive, disguised, entry};
 
 /// Runs on one engine; says what failed
 pub fn run(engine: &Engine) -> Vec<String> {
@@ -50,6 +51,17 @@ pub fn run(engine: &Engine) -> Vec<String> {
             expect(there(&name), format!("{name} cannot be loaded at all"));
         }
     }
+    // An archive that the engine takes for another, by how its first name begins.
+    let name = stage.names["foreign_image"].clone();
+    let saved = ask(&engine.socket, "GET", &format!("/images/{name}/get"), "").body;
+    let manifest = entry(b"manifest.json", b'0', "", b"[]");
+    let load = request("POST", "/images/load?quiet=1", &[], &archive(&[disguised(&saved), manifest]), Framing::Length);
+    for (socket, works) in [(&gate.socket(), false), (&engine.socket, engine.name != "bookworm")] {
+        ask(&engine.socket, "DELETE", &format!("/images/{name}"), "");
+        let answer = send(socket, &load, 1).remove(0);
+        expect(there(&name) == works, format!("{name} as another archive: {} {}", answer.status, answer.text()));
+    }
+    send(&engine.socket, &request("POST", "/images/load?quiet=1", &[], &saved, Framing::Length), 1);
     let record = gate.record();
     expect(record.contains("\"event\":\"archive\"") && record.contains("\"outcome\":\"refused\""), record);
     failed

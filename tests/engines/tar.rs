@@ -35,3 +35,39 @@ pub fn files(mut archive: &[u8]) -> Vec<(String, &[u8])> {
     }
     files
 }
+
+/// An entry of any kind, as tools or attackers write it
+pub fn entry(name: &[u8], kind: u8, link: &str, content: &[u8]) -> Vec<u8> {
+    let mut entry = tar(&[("", content)]);
+    entry.truncate(512 + content.len().next_multiple_of(512));
+    entry[..name.len()].copy_from_slice(name);
+    entry[156] = kind;
+    entry[157..157 + link.len()].copy_from_slice(link.as_bytes());
+    entry[148..156].fill(b' ');
+    let sum: u32 = entry[..512].iter().map(|byte| u32::from(*byte)).sum();
+    entry[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    entry
+}
+
+/// Entries, and the end of their archive
+pub fn archive(entries: &[Vec<u8>]) -> Vec<u8> {
+    [entries.concat(), vec![0; 1024]].concat()
+}
+
+/// An archive of one file of no interest, which engines with zstd take for `inner`
+///
+/// Its name is how a frame begins that is to be skipped, up to where `inner` stands in the file.
+pub fn disguised(inner: &[u8]) -> Vec<u8> {
+    const SKIPPED: usize = 0x278;
+    // A frame with its length, and blocks as they are.
+    let mut zstd = vec![0x28, 0xb5, 0x2f, 0xfd, 0xa0];
+    zstd.extend_from_slice(&u32::try_from(inner.len()).unwrap().to_le_bytes());
+    let mut blocks = inner.chunks(1 << 16).peekable();
+    while let Some(block) = blocks.next() {
+        let last = u32::from(blocks.peek().is_none());
+        zstd.extend_from_slice(&(last | u32::try_from(block.len()).unwrap() << 3).to_le_bytes()[..3]);
+        zstd.extend_from_slice(block);
+    }
+    let name = [b"P*M\x18", &u32::try_from(SKIPPED).unwrap().to_le_bytes()[..]].concat();
+    entry(&name, b'0', "", &[vec![0; SKIPPED + 8 - 512], zstd].concat())
+}

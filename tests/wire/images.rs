@@ -11,7 +11,8 @@ use tempfile::TempDir;
 
 use crate::peer::{Message, Peer};
 use crate::prompt::Prompt;
-use crate::proxy::{Proxy, plain};
+use crate::proxy::{Proxy, build, plain};
+use crate::tar::tar;
 
 /// Two owners, each with a socket, before an engine that has the images it was told to have
 struct Two {
@@ -182,7 +183,7 @@ fn a_client_that_goes_away_leaves_its_name_taken() {
     let engine = slow.clone();
     let two = Two::new(POLICY, move |request, images| engine.answer(request, images));
     let mut client = two.connect(0);
-    client.send(plain("POST", "/v1.41/build?t=app:1"));
+    client.send(build("/v1.41/build?t=app:1", &tar(&[("Dockerfile", b"FROM scratch\n")])));
     slow.begun();
     let early = two.tag(1, "app");
     assert!(early.status() == 403 && early.said().contains("makes or pulls it just now"), "{early:?}");
@@ -203,7 +204,7 @@ fn a_crash_in_the_middle_of_a_build_loses_no_claim() {
     let engine = slow.clone();
     let mut two = Two::new(POLICY, move |request, images| engine.answer(request, images));
     let mut client = two.connect(0);
-    client.send(plain("POST", "/v1.41/build?t=app:1"));
+    client.send(build("/v1.41/build?t=app:1", &tar(&[("Dockerfile", b"FROM scratch\n")])));
     // It is written down before the engine hears of it.
     slow.begun();
     two.proxy.child.kill().unwrap();

@@ -19,6 +19,9 @@ mod prompt;
 mod proxy;
 #[path = "../recorded/request.rs"]
 mod request;
+#[path = "../engines/tar.rs"]
+#[expect(dead_code, reason = "some is for real engines alone")]
+mod tar;
 mod world;
 
 mod answers;
@@ -27,6 +30,7 @@ mod builder;
 mod caller;
 mod closed;
 mod command;
+mod context;
 mod crowd;
 mod failure;
 mod framing;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::prompt::Prompt;
-use crate::proxy::{Proxy, Setup, json, plain};
+use crate::proxy::{Proxy, Setup, build, json, plain};
+use crate::tar::tar;
 
 const CREATE: &str = "/v1.41/containers/create";
 
@@ -58,7 +59,8 @@ fn images_to_take_build_steps_from_need_a_line() {
         assert!([400, 403].contains(&answer.status()), "{from} {answer:?}");
         assert_eq!(site.engine.heard(), [""; 0], "{from}");
     }
-    let heard = site.sends(plain("POST", "/v1.41/build?cachefrom=%5B%22mine/a%22%5D"));
+    let heard =
+        site.sends(build("/v1.41/build?cachefrom=%5B%22mine/a%22%5D", &tar(&[("Dockerfile", b"FROM scratch\n")])));
     assert!(heard.contains("cachefrom=%5B%22mine%2Fa%22%5D "), "{heard}");
 }
 

@@ -263,6 +263,14 @@ pub fn json(method: &str, target: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     request
 }
 
+/// A build with the classic builder
+pub fn build(target: &str, context: &[u8]) -> Vec<u8> {
+    let head = format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-tar\r\n");
+    let mut request = format!("{head}Content-Length: {}\r\n\r\n", context.len()).into_bytes();
+    request.extend_from_slice(context);
+    request
+}
+
 /// `METHOD target` without a body
 pub fn plain(method: &str, target: &str) -> Vec<u8> {
     format!("{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes()

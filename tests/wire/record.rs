@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::engine::Engine;
-use crate::proxy::{Proxy, json, plain};
+use crate::proxy::{Proxy, build, json, plain};
+use crate::tar::tar;
 
 #[test]
 fn the_request_is_on_record_before_the_engine_hears_of_it() {
@@ -120,17 +121,16 @@ fn secrets() -> Vec<Vec<u8>> {
         json("POST", "/v1.41/auth", r#"{"username":"u","password":{"hunter2":1}}"#),
         json("POST", "/v1.41/volumes/create", r#"{"Name":"v","Labels":{"l":"hunter2"}}"#),
         json("POST", "/v1.41/networks/create", r#"{"Name":"n","Labels":{"l":"hunter2"}}"#),
-        json(
-            "POST",
+        build(
             "/v1.41/build?buildargs=%7B%22TOKEN%22%3A%22hunter2%22%7D&labels=%7B%22l%22%3A%22hunter2%22%7D",
-            "",
+            &tar(&[("Dockerfile", b"FROM scratch\nARG TOKEN\nADD https://me:hunter2@r.example/x /\nENV B=hunter2\n")]),
         ),
         json("POST", "/v1.41/build?buildargs=%7B%22TOKEN%22%3A%5B%22hunter2%22%5D%7D", ""),
         json("POST", "/v1.41/build?buildargs=%7B%22TOKEN%22%3A%22hunter2", ""),
         json("POST", "/v1.41/build?token=hunter2", ""),
         with("POST /v1.41/images/create?fromImage=r.example/a&tag=1", "X-Registry-Auth", &auth),
         with("POST /v1.41/images/r.example/a/push?tag=1", "X-Registry-Auth", &auth),
-        with("POST /v1.41/build", "X-Registry-Config", &config),
+        with("POST /v1.41/build?remote=http://r.example/x", "X-Registry-Config", &config),
         with("GET /v1.41/info", "Authorization", "Bearer hunter2"),
         with("GET /v1.41/info", "Cookie", "hunter2"),
         with("GET /v1.41/info?a=hunter2", "X-Api-Key", "hunter2"),

@@ -1,0 +1,136 @@
+//! Contexts of the classic builder on the wire: what the engine gets, and when.
+
+use std::io::{Read as _, Write as _};
+use std::thread;
+
+use serde_json::Value;
+
+use crate::engine::Engine;
+use crate::proxy::{Proxy, build};
+use crate::tar::{archive, entry, tar};
+
+const POLICY: &str = "version = 1\nname = \"x\"\nallow = [\"system\", \"build\"]\n[images]\nallow = [\"mine/**\"]\n";
+
+/// What the engine gets of a context
+fn passed(proxy: &Proxy, engine: &Engine, context: &[u8]) -> Vec<u8> {
+    let mut client = proxy.connect();
+    client.send(build("/v1.41/build", context));
+    let mut there = engine.accept();
+    let got = there.message();
+    there.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+    assert_eq!(client.message().status(), 200);
+    got.body
+}
+
+/// What the client is told, while the engine is left without an end
+fn refused(proxy: &Proxy, engine: &Engine, context: &[u8]) -> (u16, String) {
+    let mut client = proxy.connect();
+    client.send(build("/v1.41/build", context));
+    let answer = client.message();
+    let got = engine.accept().rest();
+    assert!(!got.ends_with(b"0\r\n\r\n"), "the engine has the end of it: {}", got.escape_ascii());
+    (answer.status(), answer.said())
+}
+
+fn dockerfiles(body: &[u8]) -> usize {
+    body.windows(10).filter(|window| *window == b"Dockerfile").count()
+}
+
+#[test]
+fn the_engine_gets_the_dockerfile_that_was_judged_as_the_last_file() {
+    let engine = Engine::start();
+    let proxy = Proxy::with_policy(&engine, POLICY);
+    let context = tar(&[("Dockerfile", b"FROM scratch\nCOPY a /\n"), ("a", b"1")]);
+    let body = passed(&proxy, &engine, &context);
+    assert!(body.starts_with(b"PaxHeader\0"), "it begins with bytes of the client's");
+    let last = body.len() - 1024 - 1024;
+    assert!(body[last - 1024..].starts_with(b"PaxHeader\0") || body[last..].starts_with(b"Dockerfile\0"));
+    assert_eq!(dockerfiles(&body), 2);
+    assert!(body[last + 512..].starts_with(b"FROM scratch\nCOPY a /\n\0"));
+}
+
+#[test]
+fn what_a_policy_does_not_grant_is_broken_off_before_its_end() {
+    let engine = Engine::start();
+    let proxy = Proxy::with_policy(&engine, POLICY);
+    for (context, status, said) in [
+        (tar(&[("Dockerfile", b"FROM scratch\nADD http://127.0.0.1/x /\n")]), 403, "remote=http://127.0.0.1/x"),
+        (tar(&[("Dockerfile", b"FROM scratch\nADD https://e.example/x /\n")]), 403, "(Dockerfile:2 ADD) is refused"),
+        (tar(&[("Dockerfile", b"FROM scratch\nBOGUS\n")]), 403, "a Dockerfile that is not understood (`BOGUS`"),
+        (tar(&[("a", b"1")]), 400, "the build context is refused: it has no Dockerfile `Dockerfile`"),
+        (archive(&[entry(b"Dockerfile", b'2', "/etc/passwd", b"")]), 400, "is to be the Dockerfile"),
+        (archive(&[entry(b"x", b'3', "", b"")]), 400, "is a device"),
+        (b"FROM scratch\n".to_vec(), 400, "it is no tar archive"),
+        (Vec::new(), 400, "has no Dockerfile"),
+        (b"\x1f\x8b\x08\x00broken".to_vec(), 400, "its compression"),
+        ([b"BZh9".as_slice(), &[1; 600]].concat(), 400, "it is compressed with bzip2"),
+    ] {
+        let (got, message) = refused(&proxy, &engine, &context);
+        assert!(got == status && message.contains(said), "expected {status} `{said}`: {got} {message}");
+        assert!(message.starts_with("sockwarden: ") && !message.contains('\n'), "{message}");
+    }
+    let left = proxy.stop();
+    let ends = left.events("end");
+    assert!(ends.iter().all(|end| end["outcome"] == "refused"), "{}", left.audit);
+    let found = left.events("dockerfile");
+    assert!(found.len() == 3 && found.iter().all(|line| line["verdict"] == "deny"), "{}", left.audit);
+    assert_eq!(found[0]["asks"][0]["field"], Value::from("Dockerfile:2 ADD"), "{}", left.audit);
+}
+
+#[test]
+fn a_policy_that_warns_says_what_it_would_refuse_and_one_that_records_reads_nothing() {
+    let context = tar(&[("Dockerfile", b"FROM scratch\nADD http://127.0.0.1/x /\n")]);
+    let engine = Engine::start();
+    let proxy = Proxy::with_policy(&engine, &format!("mode = \"warn\"\n{POLICY}"));
+    assert_eq!(dockerfiles(&passed(&proxy, &engine, &context)), 2);
+    let left = proxy.stop();
+    let found = left.events("dockerfile");
+    assert!(found.len() == 1 && found[0]["verdict"] != "allow" && found[0]["verdict"] != "deny", "{}", left.audit);
+
+    let engine = Engine::start();
+    let proxy = Proxy::start(&engine);
+    assert_eq!(passed(&proxy, &engine, &context), context);
+    assert!(proxy.stop().events("dockerfile").is_empty());
+}
+
+/// More memory than a context may cost, in KiB
+const BOUND: u64 = 24 << 10;
+
+#[test]
+fn memory_stays_flat_for_a_large_context() {
+    const LARGE: usize = 200 << 20;
+    let engine = Engine::start();
+    let proxy = Proxy::with_policy(&engine, POLICY);
+    passed(&proxy, &engine, &tar(&[("Dockerfile", b"FROM scratch\n")]));
+    let before = proxy.peak_memory();
+    let mut client = proxy.connect();
+    let dockerfile = entry(b"Dockerfile", b'0', "", b"FROM scratch\n");
+    let mut large = entry(b"large", b'0', "", b"");
+    large[124..135].copy_from_slice(format!("{LARGE:011o}").as_bytes());
+    large[148..156].fill(b' ');
+    let sum: u32 = large.iter().map(|byte| u32::from(*byte)).sum();
+    large[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    let length = dockerfile.len() + large.len() + LARGE + 1024;
+    client.send(format!("POST /v1.41/build HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"));
+    let mut there = engine.accept();
+    let mut input = client.stream.try_clone().unwrap();
+    let sender = thread::spawn(move || {
+        input.write_all(&[dockerfile, large].concat()).unwrap();
+        (0..LARGE >> 20).for_each(|_| input.write_all(&[7; 1 << 20]).unwrap());
+        input.write_all(&[0; 1024]).unwrap();
+    });
+    let (mut piece, mut got, mut end) = (vec![0; 1 << 20], 0, Vec::new());
+    while !end.ends_with(b"\r\n0\r\n\r\n") {
+        let length = there.stream.read(&mut piece).unwrap();
+        assert!(length > 0, "the engine was left after {got} bytes");
+        got += length;
+        end.extend_from_slice(&piece[..length]);
+        end.drain(..end.len().saturating_sub(7));
+    }
+    sender.join().unwrap();
+    assert!(got > LARGE, "the engine got {got} bytes");
+    there.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+    assert_eq!(client.message().status(), 200);
+    let grown = proxy.peak_memory() - before;
+    assert!(grown < BOUND, "{grown} KiB more for a context of {LARGE} bytes");
+}
