@@ -31,9 +31,11 @@ use crate::policy::judge::{Decision, Facts};
 use crate::policy::view::View;
 use crate::policy::{Policy, shipped};
 
+mod dockerfile;
 mod exchange;
 mod grpc;
 
+pub use self::dockerfile::dockerfile;
 pub use self::exchange::exchange;
 pub use self::grpc::grpc;
 

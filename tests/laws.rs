@@ -375,10 +375,11 @@ fn every_operation_is_read_and_written() {
 fn the_seeds_of_every_fuzz_target_hold_the_laws() {
     use sockwarden::fuzzing;
     type Target = fn(&[u8]);
-    let targets: [(&str, Target); 10] = [
+    let targets: [(&str, Target); 11] = [
         ("archive", fuzzing::archive),
         ("call", fuzzing::call),
         ("context", fuzzing::context),
+        ("dockerfile", fuzzing::dockerfile),
         ("json", fuzzing::json),
         ("query", fuzzing::query),
         ("reference", fuzzing::reference),
