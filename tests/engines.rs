@@ -21,6 +21,7 @@ mod engines {
     pub mod classic;
     pub mod command;
     pub mod differential;
+    pub mod dockerfiles;
     pub mod frontend;
     pub mod gate;
     pub mod given;
@@ -190,6 +191,16 @@ fn no_reference_reaches_what_its_name_would_not() {
 #[test]
 fn what_a_bent_request_does_through_sockwarden_is_granted() {
     engines::setting::on_each_engine(engines::differential::run);
+}
+
+#[test]
+fn what_the_classic_builder_fetches_is_listed_or_the_dockerfile_refused() {
+    engines::setting::on_each_engine(engines::dockerfiles::run);
+}
+
+#[test]
+fn no_bent_dockerfile_has_the_classic_builder_fetch_what_is_not_listed() {
+    engines::setting::on_each_engine(engines::dockerfiles::drawn);
 }
 
 #[test]

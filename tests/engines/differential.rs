@@ -34,7 +34,7 @@ mod essence;
 mod granted;
 mod objects;
 mod oracle;
-mod random;
+pub mod random;
 mod world;
 
 /// Which requests are played

@@ -36,7 +36,8 @@ pub(super) fn read(text: &[u8], build_args: &BTreeMap<String, Option<String>>) -
     Ok(file.found)
 }
 
-/// A trigger is read when it fires, as a text of its own: with the escape character that it says itself
+/// A trigger is read when it fires, as a text of its own; its words are expanded with the escape character of the
+/// Dockerfile that makes it fire, whichever that is
 pub(super) fn trigger(text: &str, line: u32, found: &mut Vec<Source>) -> Result<(), BadDockerfile> {
     let bad = |instruction, why| BadDockerfile { line, instruction, why };
     let mut lines = Lines::read(text.as_bytes()).map_err(|inner| bad("ONBUILD", inner.why))?;
@@ -51,7 +52,15 @@ pub(super) fn trigger(text: &str, line: u32, found: &mut Vec<Source>) -> Result<
     let taken = || {
         let read = plain(&only.text, name)?;
         match name {
-            Name::Add => addresses(&read, lines.escape),
+            Name::Add => {
+                let mut taken = addresses(&read, '\\')?;
+                for what in addresses(&read, '`')? {
+                    if !taken.contains(&what) {
+                        taken.push(what);
+                    }
+                }
+                Ok(taken)
+            }
             // The stages will be those of another text.
             Name::Copy => images(&read, &BTreeSet::new()),
             Name::Arg | Name::From | Name::Onbuild | Name::Run | Name::Other => Ok(Vec::new()),

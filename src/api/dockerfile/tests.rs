@@ -217,8 +217,10 @@ fn triggers_count_like_instructions() {
         read("FROM scratch AS b\nFROM b\nONBUILD COPY --from=b x y"),
         "3 ONBUILD COPY --from docker.io/library/b:latest"
     );
-    // It is read with the escape character of a text of its own.
+    // It may fire for a text with either escape character.
     assert_eq!(read("# escape=`\nFROM scratch\nONBUILD ADD h\\ttp://h/x /y"), "3 ONBUILD ADD http://h/x");
+    let either = "2 ONBUILD ADD http://h/`x\n2 ONBUILD ADD http://h/x";
+    assert_eq!(read("FROM scratch\nONBUILD ADD http://h/`x /y"), either);
     assert_eq!(read("FROM scratch\nONBUILD RUN x"), "");
     for (text, part) in [
         ("ONBUILD FROM a", "trigger"),
@@ -234,7 +236,7 @@ fn triggers_count_like_instructions() {
         of(&["RUN x", "ADD http://h/x /y", "COPY --from=c x y", "COPY --from=0 x y"]),
         "2 ONBUILD ADD http://h/x\n3 ONBUILD COPY --from docker.io/library/c:latest"
     );
-    assert_eq!(of(&["# escape=`\nADD h`ttp://h/x /y"]), "1 ONBUILD ADD http://h/x");
+    assert_eq!(of(&["# escape=`\nADD h`ttp:`\n//h/x /y"]), "1 ONBUILD ADD http://h/x");
     assert_eq!(of(&["RUN x", "ADD a\nADD b"]), "line 2: ONBUILD: a trigger is one instruction");
     assert_eq!(of(&[]), "");
 }
