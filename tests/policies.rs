@@ -10,7 +10,8 @@ fn every_shipped_policy_passes_its_own_tests() {
         let checked = check(name, text);
         assert!(checked.report.is_empty(), "{}", checked.report);
         assert!(checked.tests > 2, "{name} has {} tests", checked.tests);
-        assert!(text.lines().count() < 70, "{name} is {} lines long", text.lines().count());
+        let said = text.lines().take_while(|line| !line.starts_with("[[test]]")).count();
+        assert!(said < 60, "{name} says {said} lines before its tests");
         assert!(text.lines().all(|line| line.len() <= 120), "{name} has a long line");
     }
 }
@@ -141,6 +142,12 @@ const CI: &[(&str, &str, &str)] = &[
     ("docker build --cgroup-parent / .", "deny", "cgroup_parent"),
     ("docker build -t evil.example.com/x .", "deny", "image"),
     ("docker build --build-arg BUILDKIT_SYNTAX=evil .", "deny", "arg"),
+    ("docker buildx build -t app --push .", "modify", "FrontendOpt.cmdline"),
+    ("docker buildx build --provenance=true -o type=oci,dest=x.tar .", "modify", "FrontendOpt.cmdline"),
+    ("docker buildx build --network host .", "deny", "network"),
+    ("docker buildx build --allow security.insecure .", "deny", "entitlement"),
+    ("docker buildx build --build-arg BUILDKIT_SYNTAX=evil .", "deny", "frontend"),
+    ("docker buildx build https://example.com/x.git", "deny", "remote"),
     ("docker network create -d macvlan x", "deny", "driver"),
     ("docker network create --subnet 10.0.0.0/8 x", "deny", "subnet"),
     ("docker network create -o com.docker.network.bridge.name=docker0 x", "deny", "opt"),

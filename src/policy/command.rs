@@ -14,13 +14,15 @@ use crate::api::credentials::RegistryHeaders;
 use crate::api::operation::Operation;
 use crate::api::route::NoRoute;
 use crate::policy::command::buildkit::with_buildkit;
+use crate::policy::command::buildx::Words;
 use crate::policy::command::draft::Draft;
-use crate::policy::command::table::{Command, Operands, TABLES};
+use crate::policy::command::table::{BUILDX, Command, Operands, TABLES};
 use crate::policy::command::words::{Word, split};
 use crate::policy::file::Request;
 use crate::policy::report::nearest;
 
 mod buildkit;
+mod buildx;
 mod csv;
 mod draft;
 mod exec;
@@ -87,11 +89,13 @@ pub fn asked(request: &Request) -> Result<Vec<Asked>, BadRequest> {
         Request::Command(line) => command(line)?,
         Request::Http { method, path, body } => {
             let body = body.as_ref().map(|json| json.to_bytes()).unwrap_or_default();
-            (vec![Http { method: method.clone(), target: path.clone(), body }], false)
+            (vec![Http { method: method.clone(), target: path.clone(), body }], None)
         }
     };
     let asked: Vec<Asked> = requests.iter().map(read).collect::<Result<_, _>>()?;
-    Ok(if buildkit { asked.into_iter().flat_map(with_buildkit).collect() } else { asked })
+    let Some(words) = buildkit else { return Ok(asked) };
+    let asked: Vec<_> = asked.into_iter().map(|asked| with_buildkit(asked, &words)).collect::<Result<_, _>>()?;
+    Ok(asked.into_iter().flatten().collect())
 }
 
 fn read(Http { method, target, body }: &Http) -> Result<Asked, BadRequest> {
@@ -108,16 +112,21 @@ fn read(Http { method, target, body }: &Http) -> Result<Asked, BadRequest> {
     }
 }
 
-/// The requests that a command line makes, and whether it wants BuildKit
-fn command(line: &str) -> Result<(Vec<Http>, bool), BadRequest> {
+/// The requests that a command line makes, and what it says to BuildKit where it wants that
+fn command(line: &str) -> Result<(Vec<Http>, Option<Words>), BadRequest> {
     let words = split(line)?;
     let (buildkit, words) = environment(&words)?;
     let Some((docker, words)) = words.split_first().filter(|(first, _)| first.text == "docker") else {
         return Err(BadRequest::new("the command line must begin with `docker`"));
     };
-    let Some((command, rest)) = find(words) else { return Err(unknown(words, docker)) };
+    let Some((found, rest)) = find(words) else { return Err(unknown(words, docker)) };
+    // Since Docker 23 one is the other.
+    let command = if buildkit && found.names.contains(&"build") { &BUILDX } else { found };
     let mut draft = Draft::default();
     let operands = option::apply(command, rest, &mut draft)?;
+    let is_buildx = command.names == BUILDX.names;
+    let context = operands.first().map(|word| word.text.clone()).unwrap_or_default();
+    let buildx = is_buildx.then(|| Words { notes: draft.notes.clone(), context });
     let whole = |error: BadRequest| error.at(words.first().unwrap_or(docker));
     let requests = match command.operands {
         Operands::None => match operands.first() {
@@ -128,7 +137,7 @@ fn command(line: &str) -> Result<(Vec<Http>, bool), BadRequest> {
         Operands::Each => Ok(operands.iter().flat_map(|word| draft.requests(command.steps, &word.text)).collect()),
         Operands::Custom(make) => make(draft, &operands).map_err(whole),
     };
-    Ok((requests?, buildkit))
+    Ok((requests?, buildx))
 }
 
 /// `NAME=value` before the command; only `DOCKER_BUILDKIT` matters
@@ -168,6 +177,10 @@ fn unknown(words: &[Word], docker: &Word) -> BadRequest {
     if first.text == "compose" {
         let problem = BadRequest::new("Compose makes many requests, which depend on its file").at(first);
         return problem.help("test the requests that matter, as `{ method = …, path = …, body = … }`");
+    }
+    if first.text == "buildx" && words.get(1).is_some_and(|second| second.text == "bake") {
+        let problem = BadRequest::new("what bake builds depends on its file").at(first);
+        return problem.help("test what its targets ask for, as `docker buildx build …`");
     }
     let two = words.get(1).map(|second| format!("{} {}", first.text, second.text));
     let names: Vec<&str> = TABLES.iter().copied().flatten().flat_map(|command| command.names).copied().collect();

@@ -1,35 +1,42 @@
-//! `DOCKER_BUILDKIT=1 docker build`: the two calls in which today's clients ask for a build.
+//! `docker buildx build`, which `docker build` is today: both connections, and the two calls that say what is built.
 
 use std::collections::BTreeMap;
 
 use crate::api::build::Build;
 use crate::api::buildkit::BuildId;
 use crate::api::buildkit::bridge::Solve as BridgeSolve;
-use crate::api::buildkit::control::{CacheOptions, CacheOptionsEntry, Exporter, Solve};
+use crate::api::buildkit::control::{CacheOptions, CacheOptionsEntry, Solve};
+use crate::api::buildkit::session::Session;
 use crate::api::names::Name as _;
 use crate::api::operation::Operation;
 use crate::api::request::{Protobuf, Request};
 use crate::api::value::Plain;
 use crate::policy::asks::buildkit::cache::write;
-use crate::policy::command::Asked;
+use crate::policy::command::buildx::{Words, cache};
+use crate::policy::command::{Asked, BadRequest};
 
 /// The same build with BuildKit; any other request as it is
-pub(super) fn with_buildkit(asked: Asked) -> Vec<Asked> {
-    let Asked::Operation(operation) = asked else { return vec![asked] };
-    let Operation::BuildClassic(Request { query, .. }) = *operation else { return vec![Asked::Operation(operation)] };
-    let (options, imports) = (options(&query), imports(&query));
-    let named = [("name".to_owned(), query.tags.join(","))].into_iter().filter(|_| !query.tags.is_empty());
+pub(super) fn with_buildkit(asked: Asked, words: &Words) -> Result<Vec<Asked>, BadRequest> {
+    let Asked::Operation(operation) = asked else { return Ok(vec![asked]) };
+    let Operation::BuildClassic(Request { query, .. }) = *operation else {
+        return Ok(vec![Asked::Operation(operation)]);
+    };
+    let imports = query.cache_from.0.iter().flatten().map(|text| cache(text)).collect::<Result<Vec<_>, _>>()?;
+    let mut options = options(&query, imports.clone());
+    options.extend(words.options()?);
     let entry = |(kind, attrs)| CacheOptionsEntry { kind, attrs };
+    let host = [HOST].iter().filter(|mode| **mode == query.network_mode).map(|_| "network.host".to_owned());
     let solve = Solve {
         reference: ID.to_owned(),
+        session: ID.to_owned(),
         frontend_attrs: options.clone(),
-        entitlements: [HOST]
-            .iter()
-            .filter(|mode| **mode == query.network_mode)
-            .map(|_| "network.host".to_owned())
-            .collect(),
-        exporters: vec![Exporter { kind: "moby".to_owned(), attrs: named.collect() }],
-        cache: Some(CacheOptions { imports: imports.into_iter().map(entry).collect(), ..CacheOptions::default() }),
+        entitlements: host.chain(words.entitlements()).collect(),
+        exporters: words.exporters(&query.tags)?,
+        cache: Some(CacheOptions {
+            imports: imports.into_iter().map(entry).collect(),
+            exports: words.exports()?,
+            ..CacheOptions::default()
+        }),
         ..Solve::default()
     };
     let bridge = BridgeSolve {
@@ -39,19 +46,19 @@ pub(super) fn with_buildkit(asked: Asked) -> Vec<Asked> {
         allow_result_array_ref: true,
         ..BridgeSolve::default()
     };
-    let solve = Operation::BuildSolve(Request { subject: (), query: (), body: Protobuf(solve), headers: () });
+    let session = Session { id: ID.to_owned(), ..Session::default() };
+    let connections = [
+        Operation::BuildGrpc(Request { subject: (), query: (), body: (), headers: () }),
+        Operation::BuildSession(Request { subject: (), query: (), body: (), headers: session }),
+        Operation::BuildSolve(Request { subject: (), query: (), body: Protobuf(solve), headers: () }),
+    ];
     let bridge = BuildId::parse(ID)
         .ok()
         .map(|subject| Operation::BridgeSolve(Request { subject, query: (), body: Protobuf(bridge), headers: () }));
-    [Some(solve), bridge].into_iter().flatten().map(|operation| Asked::Operation(Box::new(operation))).collect()
+    Ok(connections.into_iter().chain(bridge).map(|operation| Asked::Operation(Box::new(operation))).collect())
 }
 
-fn imports(query: &Build) -> Vec<(String, BTreeMap<String, String>)> {
-    let import = |image: &String| ("registry".to_owned(), [("ref".to_owned(), image.clone())].into());
-    query.cache_from.0.iter().flatten().map(import).collect()
-}
-
-fn options(query: &Build) -> BTreeMap<String, String> {
+fn options(query: &Build, imports: Vec<(String, BTreeMap<String, String>)>) -> BTreeMap<String, String> {
     let join = |values: Vec<String>| values.join(",");
     let hosts = query.extra_hosts.iter().map(|host| host.replacen(':', "=", 1)).collect();
     let ulimit = |Plain(ulimit): &Plain<_>| {
@@ -59,7 +66,6 @@ fn options(query: &Build) -> BTreeMap<String, String> {
         format!("{name}={soft}:{hard}")
     };
     let network = Some(query.network_mode.clone()).filter(|mode| mode != "default").unwrap_or_default();
-    let imports = imports(query);
     let plain = [
         ("context", query.remote.clone()),
         ("add-hosts", join(hosts)),
@@ -87,33 +93,81 @@ const HOST: &str = "host";
 mod tests {
     use crate::policy::check::check;
 
+    /// What `ci` and a little more says of builds, by both names of the command
+    fn holds(more: &str, tests: &[(&str, &str, &str)]) {
+        let test = |(words, expect, because): &(&str, &str, &str)| {
+            ["DOCKER_BUILDKIT=1 docker build", "docker buildx build"].map(|command| {
+                format!("[[test]]\nrequest = '{command} {words} .'\nexpect = '{expect}'\nbecause = '{because}'\n")
+            })
+        };
+        let written: Vec<String> = tests.iter().flat_map(test).collect();
+        let checked = check("x", &format!("extends = 'ci'\n{more}{}", written.concat()));
+        assert!(checked.report.is_empty(), "{}", checked.report);
+        assert_eq!(checked.tests, written.len());
+    }
+
     #[test]
     fn a_build_with_buildkit_is_tested_like_any_other_command() {
-        let test = |request: &str, expect: &str, because: &str| {
-            let because = if because.is_empty() { String::new() } else { format!("because = '{because}'\n") };
-            format!("[[test]]\nrequest = 'DOCKER_BUILDKIT=1 docker build {request} .'\nexpect = '{expect}'\n{because}")
-        };
-        let tests = [
-            test(
-                "-t app --build-arg A=b --network none --add-host x:1.2.3.4 --platform linux/arm64",
-                "modify",
-                "FrontendOpt.cmdline",
-            ),
-            test(
-                "--label team=a --ulimit nofile=1024 --shm-size 64m --target app -f Dockerfile.app",
-                "modify",
-                "FrontendOpt.cmdline",
-            ),
-            test("--cache-from app", "modify", "Cache.Imports"),
-            test("--network host", "deny", "network=host"),
-            test("--network host", "deny", "entitlement=network.host"),
-            test("-t evil.example/app", "deny", "image"),
-            test("--build-arg BUILDKIT_SYNTAX=evil/frontend", "deny", "frontend"),
-            test("--cgroup-parent /evil", "deny", "cgroup_parent"),
-            test("--label sockwarden.owner=other", "deny", "reserved_label"),
-        ];
-        let checked = check("x", &format!("extends = 'ci'\n{}", tests.concat()));
-        assert!(checked.report.is_empty(), "{}", checked.report);
-        assert_eq!(checked.tests, tests.len());
+        holds(
+            "",
+            &[
+                ("-t app --build-arg A=b --network none --add-host x:1.2.3.4 --platform linux/arm64", "modify", PLAIN),
+                ("--label team=a --ulimit nofile=1024 --shm-size 64m --target app -f Dockerfile.app", "modify", PLAIN),
+                ("--cache-from app", "modify", "Cache.Imports"),
+                ("--network host", "deny", "network=host"),
+                ("--network host", "deny", "entitlement=network.host"),
+                ("-t evil.example/app", "deny", "image"),
+                ("--build-arg BUILDKIT_SYNTAX=evil/frontend", "deny", "frontend"),
+                ("--cgroup-parent /evil", "deny", "cgroup_parent"),
+                ("--label sockwarden.owner=other", "deny", "reserved_label"),
+            ],
+        );
     }
+
+    #[test]
+    fn words_that_only_buildx_has_ask_for_what_they_mean() {
+        holds(
+            "",
+            &[
+                ("--secret id=a,src=b --ssh default --load --progress plain --builder default", "modify", PLAIN),
+                ("--output out", "modify", PLAIN),
+                ("-o -", "modify", PLAIN),
+                ("-o type=oci,dest=x.tar", "modify", PLAIN),
+                ("--build-context files=../files --build-context base=docker-image://alpine", "modify", PLAIN),
+                ("--cache-to type=inline --check --provenance=mode=max", "modify", PLAIN),
+                ("--allow network.host", "deny", "entitlement=network.host"),
+                ("--allow security.insecure", "deny", "entitlement=security.insecure"),
+                ("--allow device=vendor.example/gpu=all", "deny", "entitlement=device=vendor.example/gpu=all"),
+                ("--push -t evil.example/app", "deny", "image evil.example/app:latest"),
+                ("-o type=registry,name=evil.example/app", "deny", "image evil.example/app:latest"),
+                ("-o type=nydus,name=app", "deny", "odd"),
+                ("--build-context base=docker-image://evil.example/x", "deny", "image evil.example/x:latest"),
+                ("--build-context files=http://127.0.0.1/x", "deny", "remote=http://127.0.0.1/x"),
+                ("--cache-to type=registry,ref=evil.example/x", "deny", "image evil.example/x:latest"),
+                ("--cache-to type=gha", "deny", "cache_to=type=gha"),
+                ("--cache-from type=registry,ref=evil.example/x", "modify", "Cache.Imports"),
+                ("--sbom=true", "deny", "attest"),
+            ],
+        );
+        holds(
+            "forbid = ['image.push']\n[build]\nentitlement = ['network.host']\n",
+            &[
+                ("--allow network.host", "modify", PLAIN),
+                ("--push -t app", "deny", "image.push"),
+                ("-o type=registry,name=app", "deny", "image.push"),
+                ("-o type=image,name=app", "modify", PLAIN),
+            ],
+        );
+        holds("forbid = ['build.session']\n", &[("", "deny", "build.session")]);
+    }
+
+    #[test]
+    fn a_context_that_the_engine_fetches_is_asked_for() {
+        let context = "[[test]]\nrequest = 'docker buildx build https://example.com/x.git'\nexpect = 'deny'\nbecause = 'remote'\n";
+        let checked = check("x", &format!("extends = 'ci'\n{context}"));
+        assert!(checked.report.is_empty(), "{}", checked.report);
+    }
+
+    /// What every build gets
+    const PLAIN: &str = "FrontendOpt.cmdline";
 }

@@ -65,10 +65,10 @@ pub(super) fn search(mut draft: Draft, operands: &[Word]) -> Result<Vec<Http>, B
     Ok(vec![draft.request("GET", "/images/search", "")])
 }
 
-/// `docker build [options] context`, with the classic builder
+/// `docker build [options] context`
 pub(super) fn build(draft: Draft, operands: &[Word]) -> Result<Vec<Http>, BadRequest> {
     let [_context] = operands else { return Err(BadRequest::new("`docker build` takes one context")) };
-    // The CLI fetches a context from elsewhere itself, and sends it like a directory.
+    // Without BuildKit the CLI fetches a context from elsewhere itself, and sends it like a directory.
     Ok(vec![draft.request("POST", "/build", "")])
 }
 
