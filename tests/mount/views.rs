@@ -68,7 +68,9 @@ fn an_engine_that_ended_is_noticed() {
 fn as_another(test: &str, stage: &Stage, socket: &Path, mut command: Command) {
     // The build's directory may be closed to others.
     let program = stage.path("tests");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    // Not by this process: what another test starts meanwhile would have the copy open for writing, and it could not be run.
+    let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&program).status().unwrap();
+    assert!(copied.success());
     for directory in [stage.path(""), socket.parent().unwrap().to_owned()] {
         fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
     }
