@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use sockwarden::api::dockerfile::{Taken, sources};
+use sockwarden::api::dockerfile::{Source, Taken, sources};
 
 use self::cases::{Case, Listed};
 use super::build::loopback::Loopback;
@@ -21,14 +21,33 @@ mod drawn;
 /// Plays those of a list; says what failed
 pub fn run(engine: &Engine) -> Vec<String> {
     let service = Loopback::saying("x");
-    cases::CASES.iter().filter_map(|case| play(engine, &service, case).err()).collect()
+    let failed = cases::CASES.iter().filter_map(|case| play(engine, &service, case).err());
+    failed.chain(variables(engine, &service)).collect()
+}
+
+/// A base image that has a variable twice has the last word on it, whatever a stage says, so no variable of a stage is known
+fn variables(engine: &Engine, service: &Loopback) -> Option<String> {
+    let name = format!("swt-{}-dockerfiles", std::process::id());
+    let create = r#"{"Image":"busybox:test","Env":["V=x","V=a"],"Cmd":["true"]}"#;
+    let container = ask(&engine.socket, "POST", "/containers/create", create).json();
+    let container = container["Id"].as_str().unwrap_or("none");
+    ask(&engine.socket, "POST", &format!("/commit?container={container}&repo={name}"), "");
+    let host = format!("127.0.0.1:{}", service.port());
+    let text = format!("FROM {name}\nARG V=c\nENV V=b\nADD http://{host}/$V /x\n");
+    let (fetched, end) = build(engine, service, &text, &[]);
+    let (read, said) = names(&text, &[]);
+    for there in [format!("/containers/{container}?force=1"), format!("/images/{name}")] {
+        ask(&engine.socket, "DELETE", &there, "");
+    }
+    let holds = fetched.iter().eq(["a"]) && read.is_none();
+    (!holds).then(|| format!("{text:?} fetched {fetched:?}, read as {read:?} {said}: {end}"))
 }
 
 /// Plays some that chance has bent; says what failed
 ///
 /// `SOCKWARDEN_DOCKERFILES` is how many.
 pub fn drawn(engine: &Engine) -> Vec<String> {
-    let count = std::env::var("SOCKWARDEN_DOCKERFILES").map_or(150, |count| count.parse().unwrap());
+    let count = std::env::var("SOCKWARDEN_DOCKERFILES").map_or(120, |count| count.parse().unwrap());
     let service = Loopback::saying("x");
     let (mut failed, mut fetched_of_listed, mut fetched_of_refused) = (Vec::new(), 0, 0);
     for number in 0..count {
@@ -72,20 +91,31 @@ fn play(engine: &Engine, service: &Loopback, case: &Case) -> Result<(), String> 
     Ok(())
 }
 
-/// What `sources` lists of the service, by its last name, or why it refuses the text
+/// What `sources` lists of the service, by its name there, or why it refuses the text
 fn names(text: &str, arguments: &[(&str, &str)]) -> (Option<BTreeSet<String>>, String) {
     let arguments = arguments.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect();
-    match sources(text.as_bytes(), &arguments) {
-        Ok(sources) => {
-            let what = sources.iter().map(|source| match &source.what {
-                Taken::Image(image) => image.to_string(),
-                Taken::Url(url) => url.clone(),
-            });
-            let name = |what: String| what.rsplit('/').next().unwrap_or("").trim_end_matches(":latest").to_owned();
-            (Some(what.filter(|what| what.contains("127.0.0.1")).map(name).collect()), String::new())
+    let listed = match sources(text.as_bytes(), &arguments) {
+        Ok(listed) => listed,
+        Err(bad) => return (None, bad.to_string()),
+    };
+    let of_the_service = |source: &Source| match &source.what {
+        Taken::Image(image) => {
+            let image = image.to_string();
+            let (host, name) = image.split_once('/').unwrap();
+            host.starts_with("127.0.0.1:").then(|| name.trim_end_matches(":latest").to_owned())
         }
-        Err(bad) => (None, bad.to_string()),
-    }
+        Taken::Url(url) => {
+            url.to_ascii_lowercase().strip_prefix("http://127.0.0.1:").and_then(|rest| name(&target(rest)))
+        }
+    };
+    (Some(listed.iter().filter_map(of_the_service).collect()), String::new())
+}
+
+/// What is asked for by an address whose port stands first
+fn target(address: &str) -> String {
+    let path = address.split(['#', '?']).next().unwrap_or("").trim_start_matches(|c: char| c.is_ascii_digit());
+    let coded = |byte: u8| if byte.is_ascii() { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    path.bytes().map(coded).collect()
 }
 
 /// What an engine fetches for it, and how its build ends
@@ -118,7 +148,7 @@ fn build(engine: &Engine, service: &Loopback, text: &str, arguments: &[(&str, &s
 /// What a target of the service stands for: `/v2/` is where every registry is asked first
 fn name(target: &str) -> Option<String> {
     match target.trim_start_matches('/').split('/').collect::<Vec<_>>().as_slice() {
-        ["v2", ""] | ["v2"] => None,
+        ["v2"] | ["v2", ""] => None,
         ["v2", name, ..] | [name, ..] => Some((*name).to_owned()),
         [] => None,
     }

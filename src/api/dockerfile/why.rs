@@ -34,7 +34,7 @@ pub enum Why {
     #[error("`{}` is no instruction", shown(.0))]
     Instruction(String),
     /// `<<`, which begins a document for some engines
-    #[error("`<<` may begin a here-document, which the classic builder has not{BUILDKIT}")]
+    #[error("`<<` may begin a here-document, which the classic builder has not")]
     Heredoc,
     /// A flag with an escape or another character that engines read in their own ways
     #[error("flag `{}` is not plain text; write it without escapes and variables", shown(.0))]
@@ -62,12 +62,12 @@ pub enum Why {
     Undeclared(String),
     /// A variable of a stage where an address could come of it
     #[error(
-        "`{}` could be an address by what the base image says of its variable; copy files of the context with COPY{OR_BUILDKIT}",
+        "`{}` could be an address by what the base image says of its variable; copy files of the context with COPY",
         shown(.0)
     )]
     MayBeAddress(String),
     /// A variable of a stage within an address
-    #[error("what `{}` fetches is up to a variable that the base image may set; write it out{OR_BUILDKIT}", shown(.0))]
+    #[error("what `{}` fetches is up to a variable that the base image may set; write it out", shown(.0))]
     Address(String),
     /// What stands for an image is none
     #[error("{0}")]
@@ -91,9 +91,6 @@ pub const LONGEST: usize = 4096;
 
 /// Most braces within braces
 pub const DEEPEST: usize = 8;
-
-const BUILDKIT: &str = "; use a BuildKit build (`docker buildx build`), where this is known";
-const OR_BUILDKIT: &str = ", or use a BuildKit build (`docker buildx build`), where this is known";
 
 impl fmt::Display for BadDockerfile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
