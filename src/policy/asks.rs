@@ -16,6 +16,7 @@ mod network;
 use std::collections::BTreeMap;
 
 use crate::api::create::{Config, Create, CreateExec, CreateVolume, Credentials, Update};
+use crate::api::dockerfile::triggers;
 use crate::api::image_ref::ImageRef;
 use crate::api::names::{ContainerRef, Name};
 use crate::api::operation::Operation;
@@ -108,6 +109,12 @@ impl Asks {
             Ok(image) => self.add(What::Image(image), field),
             Err(_) => self.add(What::Odd("image", text.to_owned()), field),
         }
+    }
+
+    /// What an image that is committed fetches for whoever builds on it
+    fn triggers(&mut self, lines: &Option<Vec<String>>) {
+        let lines = lines.as_deref().unwrap_or_default();
+        self.0.extend(dockerfile::taken(triggers(lines), "OnBuild").asks);
     }
 
     /// A repository with its tag given apart
@@ -224,6 +231,7 @@ fn of(operation: &Operation, asks: &mut Asks) {
             changes::changes(changes, asks);
             if let Some(body) = body {
                 asks.label_map(&body.labels, "Labels");
+                asks.triggers(&body.on_build);
             }
         }
         O::BuildClassic(Request { query, .. }) => build::build(query, asks),
@@ -279,6 +287,7 @@ fn container(config: &Config, asks: &mut Asks) {
         labels,
         working_dir,
         mac_address,
+        on_build,
         // Only inside the container.
         hostname: _,
         domainname: _,
@@ -294,7 +303,6 @@ fn container(config: &Config, asks: &mut Asks) {
         args_escaped: _,
         entrypoint: _,
         network_disabled: _,
-        on_build: _,
         stop_signal: _,
         stop_timeout: _,
         shell: _,
@@ -309,6 +317,7 @@ fn container(config: &Config, asks: &mut Asks) {
     asks.text(Flag::User, user, "User");
     asks.image(image, "Image");
     asks.label_map(labels, "Labels");
+    asks.triggers(on_build);
     workdir(working_dir, "WorkingDir", asks);
     asks.text(Flag::MacAddress, mac_address, "MacAddress");
 }
