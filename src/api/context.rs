@@ -206,6 +206,14 @@ impl BuildContext {
         (!std::mem::replace(&mut self.is_told, true)).then(|| found.content.clone())
     }
 
+    /// Bytes that are held in memory
+    pub fn held(&self) -> usize {
+        let kept = self.dockerfile.iter().chain(&self.other).map(|kept| kept.head.len() + kept.content.len());
+        let extended = if let State::Before { content, .. } = &self.state { content.len() } else { 0 };
+        // An element of a set takes a byte beside its own.
+        kept.sum::<usize>() + extended + 9 * (self.files.capacity() + self.links.capacity())
+    }
+
     fn header(&mut self, block: &[u8], out: &mut Vec<u8>) -> Result<(), BadContext> {
         if block.iter().all(|byte| *byte == 0) {
             let ended = matches!(self.state, State::HalfEnd);

@@ -19,6 +19,7 @@ use crate::audit::Recorded;
 use crate::engine::Engine;
 use crate::exchange::Exchange;
 use crate::exchange::archive::Reading;
+use crate::exchange::body::{Room, Share};
 use crate::exchange::finding::Finding;
 use crate::exchange::images::{Hold, Images};
 use crate::exchange::look::{self, SeenImage};
@@ -35,6 +36,9 @@ use crate::policy::judge::found::judge_steps;
 pub struct JudgedContext {
     context: BuildContext,
     judge: Arc<JudgeOfDockerfile>,
+    /// For what is held of it
+    share: Share,
+    room: Room,
 }
 
 /// Holds what a Dockerfile fetches against a policy, and records what comes of it
@@ -46,6 +50,8 @@ struct JudgeOfDockerfile {
     /// The build, as the ledger knows it
     build: String,
     arguments: BTreeMap<String, Option<String>>,
+    /// Whether every stage is built
+    is_whole: bool,
     /// What the engine will pull
     pulled: Arc<Mutex<Vec<Pulling>>>,
 }
@@ -62,7 +68,7 @@ impl Exchange {
         hold: &mut Hold,
     ) -> Result<Option<JudgedContext>, Refused> {
         let Operation::BuildClassic(Request { query, .. }) = recorded.approved().operation() else { return Ok(None) };
-        let Build { remote, version, dockerfile, build_args, .. } = query;
+        let Build { remote, version, dockerfile, build_args, target, .. } = query;
         // What is read elsewhere is not judged here, and passes only where a policy merely warns.
         if self.policy.mode == Mode::Record || !remote.is_empty() || version == "2" {
             return Ok(None);
@@ -79,15 +85,18 @@ impl Exchange {
             images,
             build,
             arguments: build_args.0.clone().unwrap_or_default(),
+            is_whole: target.is_empty(),
             pulled,
         };
-        Ok(Some(JudgedContext { context, judge: Arc::new(judge) }))
+        let (share, room) = (Share::default(), self.gate.room.clone());
+        Ok(Some(JudgedContext { context, judge: Arc::new(judge), share, room }))
     }
 }
 
 impl Reading for JudgedContext {
     fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
-        Ok(self.context.push(bytes, out)?)
+        self.context.push(bytes, out)?;
+        self.share.grow(self.context.held(), &self.room)
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Refused> {
@@ -160,7 +169,8 @@ impl JudgeOfDockerfile {
                 findings.foreign.push((Object::Image, image.given().to_owned(), field));
                 return Ok(Vec::new());
             }
-            if seen.is_none() && is_named {
+            // Behind the stage that is wanted nothing is pulled, and a claim would show the image as soon as another pulls it.
+            if seen.is_none() && is_named && self.is_whole {
                 match images.ledger.pull(&images.owner, &name(image), false) {
                     Ok(pulling) => findings.pulled.push(pulling),
                     Err(why) => {

@@ -189,12 +189,24 @@ impl Play<'_> {
         self.expect_sight("who did not has it not", 1, &name, false);
         let built = self.builds_from(1, &name);
         self.holds("nor for a build", built.status == 404, built.text());
+        let later = self.name("later:1");
+        self.host_makes(&later);
+        self.host_pushes(&later);
+        self.engine("DELETE", &format!("/images/{later}"));
+        let built = self.builds(0, "target=a&", &format!("FROM scratch AS a\nCOPY . /\nFROM {later}\n"));
+        self.holds("a build that does not come to it", built.text().contains("built"), built.text());
+        self.pull(1, &later);
+        self.expect_sight("has not pulled it", 0, &later, false);
     }
 
     fn builds_from(&self, owner: usize, name: &str) -> Answer {
-        let context = tar(&[("Dockerfile", format!("FROM {name}\nENV a=b\n").as_bytes())]);
+        self.builds(owner, "", &format!("FROM {name}\nENV a=b\n"))
+    }
+
+    fn builds(&self, owner: usize, query: &str, dockerfile: &str) -> Answer {
+        let context = tar(&[("Dockerfile", dockerfile.as_bytes())]);
         let headers = ["Content-Type: application/x-tar".to_owned()];
-        let build = request("POST", "/build?nocache=1", &headers, &context, Framing::Length);
+        let build = request("POST", &format!("/build?{query}nocache=1"), &headers, &context, Framing::Length);
         send(&self.gate.socket_of(&owners()[owner]), &build, 1).remove(0)
     }
 

@@ -6,7 +6,7 @@ use std::thread;
 use serde_json::Value;
 
 use crate::engine::Engine;
-use crate::proxy::{Proxy, build};
+use crate::proxy::{Proxy, Setup, build};
 use crate::tar::{archive, entry, tar};
 
 const POLICY: &str = "version = 1\nname = \"x\"\nallow = [\"system\", \"build\"]\n[images]\nallow = [\"mine/**\"]\n";
@@ -133,4 +133,19 @@ fn memory_stays_flat_for_a_large_context() {
     assert_eq!(client.message().status(), 200);
     let grown = proxy.peak_memory() - before;
     assert!(grown < BOUND, "{grown} KiB more for a context of {LARGE} bytes");
+}
+
+#[test]
+fn the_paths_of_a_context_take_room_like_a_body() {
+    let engine = Engine::start();
+    let config = "[limits]\nbody_bytes = 65536\nbodies_bytes = 65536\n".to_owned();
+    let proxy = Proxy::with(&engine, Setup { policy: POLICY.to_owned(), config, ..Setup::default() });
+    let files = |count: usize| -> Vec<u8> {
+        let files = (0..count).map(|number| entry(number.to_string().as_bytes(), b'0', "", b""));
+        archive(&[entry(b"Dockerfile", b'0', "", b"FROM scratch\n")].into_iter().chain(files).collect::<Vec<_>>())
+    };
+    let (status, message) = refused(&proxy, &engine, &files(20_000));
+    assert!(status == 503 && message.contains("`bodies_bytes` in `[limits]`"), "{status} {message}");
+    // It is given back.
+    passed(&proxy, &engine, &files(2_000));
 }

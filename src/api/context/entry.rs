@@ -289,4 +289,4 @@ const KNOWN: &[&str] = &[
     "hdrcharset",
 ];
 /// Whose records say nothing to an engine: those of other systems and programs, beside [`is_attribute`]
-const IGNORED: &[&str] = &["LIBARCHIVE", "SCHILY", "APPLE", "MSWINDOWS"];
+const IGNORED: &[&str] = &["LIBARCHIVE", "SCHILY", "APPLE", "MSWINDOWS", "NODETAR", "RHT"];

@@ -94,7 +94,8 @@ impl Hold {
                 | Refused::Absent(_)
                 | Refused::Context(_)
                 | Refused::Dangling(_)
-                | Refused::Unrecorded,
+                | Refused::Unrecorded
+                | Refused::NoRoom,
                 Some(images),
             ) => hold.failed(images).await,
             _ => {}
