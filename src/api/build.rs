@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::api::host_config::Ulimit;
-use crate::api::query::{JsonParam, Vacant};
+use crate::api::query::{First, JsonParam, Vacant};
 use crate::api::value::Plain;
 use crate::{object, query};
 
@@ -25,7 +25,7 @@ query! {
         /// Context fetched by the engine on the host
         "remote" => remote: String,
         /// Path in the context
-        "dockerfile" => dockerfile: String,
+        "dockerfile" => dockerfile: First,
         /// Lines of `/etc/hosts`
         "extrahosts" => extra_hosts: Vec<String>,
         /// Refused by the engine on Linux

@@ -244,6 +244,24 @@ impl Param for Vacant {
     }
 }
 
+/// A text of which the first counts, as the engine takes it
+///
+/// docker-py says a Dockerfile from elsewhere twice: where it has put it, and its contents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct First(pub String);
+
+impl Param for First {
+    const REPEATS: bool = true;
+
+    fn read(values: Vec<String>) -> Result<Self, String> {
+        Ok(Self(values.into_iter().next().unwrap_or_default()))
+    }
+
+    fn write(&self) -> Vec<String> {
+        Param::write(&self.0)
+    }
+}
+
 /// A parameter whose value is a JSON document
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JsonParam<T>(pub T);

@@ -73,7 +73,7 @@ impl Exchange {
         if self.policy.mode == Mode::Record || !remote.is_empty() || version == "2" {
             return Ok(None);
         }
-        let context = BuildContext::new(dockerfile, self.gate.limits.body_bytes)?;
+        let context = BuildContext::new(&dockerfile.0, self.gate.limits.body_bytes)?;
         let (build, pulled) = (self.id.clone(), Arc::default());
         if let Some(images) = &images {
             let building = images.ledger.begin_build(&images.owner, &build);

@@ -121,7 +121,7 @@ fn a_parameter_given_twice_is_refused_by_its_name() {
     let engine = Engine::start();
     let proxy = Proxy::start(&engine);
     for endpoint in ENDPOINTS.iter().filter(|endpoint| endpoint.method != "HEAD") {
-        for (name, _) in endpoint.parameters.iter().filter(|(name, _)| !LISTS.contains(name)) {
+        for (name, _) in endpoint.parameters.iter().filter(|(name, _)| !LISTS.contains(name) && *name != FIRST) {
             for pairs in [format!("{name}=1&{name}=1"), format!("{name}=&%{:02X}{}=", name.as_bytes()[0], &name[1..])] {
                 let vacant = pairs.contains("=&") && VACANT.contains(name);
                 if vacant {
@@ -150,6 +150,8 @@ fn request(endpoint: &Endpoint, pairs: &str) -> Vec<u8> {
     json(endpoint.method.as_str(), &format!("/v1.41{}?{needed}{pairs}", path(endpoint.path)), "")
 }
 
+/// The one parameter that a client is known to give twice, of which the first counts
+const FIRST: &str = "dockerfile";
 /// Parameters of which the engine reads every value
 const LISTS: &[&str] = &["names", "t", "extrahosts", "changes", "type", "platforms"];
 

@@ -93,6 +93,29 @@ fn a_policy_that_warns_says_what_it_would_refuse_and_one_that_records_reads_noth
     assert!(proxy.stop().events("dockerfile").is_empty());
 }
 
+/// docker-py with a Dockerfile from elsewhere, compressed: the path is followed by the text, of which the engine takes the first
+#[test]
+fn what_docker_py_says_of_a_dockerfile_from_elsewhere_is_the_path_in_the_context() {
+    let engine = Engine::start();
+    let proxy = Proxy::with_policy(&engine, POLICY);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&tar(&[("Dockerfile", b"FROM evil\n"), (".dockerfile.1", b"FROM scratch\n")])).unwrap();
+    let context = gzip.finish().unwrap();
+    let mut client = proxy.connect();
+    let query = "dockerfile=.dockerfile.1&dockerfile=FROM+scratch%0A";
+    let head = format!("POST /v1.41/build?{query} HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\n");
+    client.send([format!("{head}Content-Length: {}\r\n\r\n", context.len()).as_bytes(), &context].concat());
+    let mut there = engine.accept();
+    let got = there.message();
+    there.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
+    assert_eq!(client.message().status(), 200);
+    assert!(got.head.starts_with("POST /v1.41/build?dockerfile=.dockerfile.1&labels="), "{}", got.head);
+    assert_eq!(got.head.matches("dockerfile=").count(), 1, "{}", got.head);
+    assert!(!got.head.to_ascii_lowercase().contains("encoding: gzip"), "{}", got.head);
+    let last = got.body.len() - 2048;
+    assert!(got.body[last + 512..].starts_with(b"FROM scratch\n\0"), "another Dockerfile comes last");
+}
+
 /// More memory than a context may cost, in KiB
 const BOUND: u64 = 24 << 10;
 

@@ -387,6 +387,10 @@ fn a_body_that_is_coded_is_refused_in_every_spelling() {
         "*",
     ] {
         for target in ["/v1.41/containers/create", "/v1.41/images/load", "/v1.41/build", "/v1.41/containers/x/exec"] {
+            // docker-py's word for a compressed context, which goes no further.
+            if (coding, target) == ("gzip", "/v1.41/build") {
+                continue;
+            }
             let head = format!("POST {target} HTTP/1.1\r\nHost: x\r\nContent-Encoding: {coding}\r\n");
             let (statuses, heard) = pair.send(format!("{head}Content-Length: 2\r\n\r\n{{}}").as_bytes());
             assert_eq!((statuses.as_slice(), heard.len()), (&[400][..], 0), "{target} {coding:?} {heard:?}");

@@ -74,7 +74,7 @@ fn options(query: &Build, imports: Vec<(String, BTreeMap<String, String>)>) -> B
         ("ulimit", join(query.ulimits.0.iter().flatten().map(ulimit).collect())),
         ("shm-size", query.shm_size.map(|size| size.to_string()).unwrap_or_default()),
         ("target", query.target.clone()),
-        ("filename", query.dockerfile.clone()),
+        ("filename", query.dockerfile.0.clone()),
         ("platform", query.platform.clone()),
         ("cache-imports", if imports.is_empty() { String::new() } else { write(imports) }),
     ];
