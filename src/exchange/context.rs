@@ -23,7 +23,7 @@ use crate::exchange::body::{Room, Share};
 use crate::exchange::finding::Finding;
 use crate::exchange::images::{Hold, Images};
 use crate::exchange::look::{self, SeenImage};
-use crate::owner::images::Pulling;
+use crate::owner::images::{Kept, Pulling};
 use crate::policy::Mode;
 use crate::policy::ask::{Ask, Object, What};
 use crate::policy::asks::buildkit::steps::Found;
@@ -76,7 +76,7 @@ impl Exchange {
         let context = BuildContext::new(&dockerfile.0, self.gate.limits.body_bytes)?;
         let (build, pulled) = (self.id.clone(), Arc::default());
         if let Some(images) = &images {
-            let building = images.ledger.begin_build(&images.owner, &build);
+            let building = images.ledger.begin_build(&images.owner, &build, Kept::FromAll(hold.makes()));
             *hold = std::mem::take(hold).building(building, Arc::clone(&pulled));
         }
         let judge = JudgeOfDockerfile {
@@ -161,10 +161,12 @@ impl JudgeOfDockerfile {
     ///
     /// What the engine does not have it pulls while it builds. Its triggers are known to nobody before.
     async fn look(&self, image: &ImageRef, field: String, findings: &mut Findings) -> Result<Vec<String>, Refused> {
+        let is_named = matches!(image.meaning(), Meaning::Named(_));
+        // From here on the name stays what is looked at.
+        let kept = |images: &Images| images.ledger.build_on(&images.owner, &self.build, &name(image));
+        let is_kept = !is_named || self.images.as_ref().is_none_or(kept);
         let seen = look::image(&self.engine, image.given(), &field).await?;
         if let Some(images) = &self.images {
-            let is_named = matches!(image.meaning(), Meaning::Named(_));
-            let is_kept = !is_named || images.ledger.build_on(&images.owner, &self.build, &name(image));
             if !is_kept || seen.as_ref().is_some_and(|seen| !images.sees(seen)) {
                 findings.foreign.push((Object::Image, image.given().to_owned(), field));
                 return Ok(Vec::new());

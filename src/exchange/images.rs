@@ -24,7 +24,7 @@ use crate::engine::{Engine, EngineError, Question};
 use crate::exchange::facts::Found;
 use crate::exchange::look::{self, SeenImage};
 use crate::owner::Owner;
-use crate::owner::images::{Building, Ledger, Standing, Taken};
+use crate::owner::images::{Building, Kept, Ledger, Standing, Taken};
 use crate::policy::Policy;
 use crate::policy::ask::{Ask, Object, What};
 use crate::policy::images::{looked_at, made, missing, name, not_found, pulled, pushed, removed, resolved};
@@ -133,7 +133,7 @@ impl Images {
     pub fn building(&self, operation: &Operation) -> Option<Building> {
         match operation {
             Operation::BuildSolve(Request { body: Protobuf(Solve { reference, .. }), .. }) => {
-                Some(self.ledger.begin_build(&self.owner, reference))
+                Some(self.ledger.begin_build(&self.owner, reference, Kept::FromOthers))
             }
             _ => None,
         }

@@ -18,7 +18,7 @@ mod file;
 #[cfg(test)]
 mod tests;
 
-pub use self::building::Building;
+pub use self::building::{Building, Kept};
 pub use self::file::LedgerError;
 
 /// Who made or pulled which names
@@ -89,8 +89,8 @@ pub enum Taken {
     /// Another owner makes or pulls it just now
     #[error("another owner makes or pulls it just now")]
     InTheMaking,
-    /// A build of another owner is made of it
-    #[error("a build of another owner is made of what had it")]
+    /// A build is made of it: another owner's, or one with the classic builder
+    #[error("a build that runs is made of what had it")]
     InUse,
     /// Others pulled it as well, or had it before
     #[error("it is there for others as well")]

@@ -5,9 +5,11 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use serde_json::Value;
 
 use super::build::loopback::Loopback;
 use super::gate::Gate;
@@ -35,6 +37,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
     let mut play = Play { engine, gate, prefix, failed: Vec::new() };
     play.nothing_is_fetched_from_the_host();
     play.triggers_of_a_base_fetch_nothing();
+    play.a_base_stays_what_it_was_when_it_was_judged();
     play.what_another_made_is_no_base();
     play.nothing_is_served_to_others_under_a_files_name();
     play.what_was_refused_leaves_nothing();
@@ -65,7 +68,7 @@ fn gzipped(bytes: &[u8]) -> Vec<u8> {
 
 impl Play<'_> {
     fn names(&self) -> Vec<String> {
-        ["trigger", "theirs", "left", "bare", "through"].map(|name| self.name(name)).to_vec()
+        ["trigger", "theirs", "left", "bare", "through", "evil", "moved"].map(|name| self.name(name)).to_vec()
     }
 
     fn name(&self, name: &str) -> String {
@@ -167,6 +170,67 @@ impl Play<'_> {
         self.holds("a build begins from it", refused && service.came() == 0, format!("{} {said}", told.status));
         build(&self.engine.socket, "nocache=1", &base);
         self.holds("it fetches on the engine itself", service.came() > 0, "nobody came");
+    }
+
+    /// While a build runs its owner gives the name of a later base to an image with a trigger
+    fn a_base_stays_what_it_was_when_it_was_judged(&mut self) {
+        let service = Loopback::saying("secret");
+        let (evil, moved) = (self.name("evil"), self.name("moved"));
+        let lines = format!("ONBUILD ADD http://127.0.0.1:{}/x /out", service.port());
+        let made = build(&self.engine.socket, &format!("t={evil}"), &context(&lines));
+        self.holds("an image with a trigger", made.status == 200, made.text());
+        for (how, socket) in
+            [("through sockwarden", self.socket("a")), ("on the engine itself", self.engine.socket.clone())]
+        {
+            let bare = socket == self.engine.socket;
+            let made = build(&socket, &format!("t={moved}"), &context(""));
+            self.holds(&format!("{how}: a base"), made.text().contains("Successfully tagged"), made.text());
+            let (repository, tag) = moved.split_once(':').unwrap();
+            let moves = || ask(&socket, "POST", &format!("/images/{evil}/tag?repo={repository}&tag={tag}"), "");
+            let wait = format!("RUN : {moved} {bare}; until [ -e /go ]; do sleep 0.1; done\nFROM {moved}");
+            let packed = context(&wait);
+            let (told, answer) = std::thread::scope(|scope| {
+                let build = scope.spawn(|| build(&socket, "nocache=1&networkmode=none", &packed));
+                let told = self.step(&format!("{moved} {bare}")).map(|step| {
+                    let told = moves();
+                    let go = request(
+                        "PUT",
+                        &format!("/containers/{step}/archive?path=/"),
+                        &[],
+                        &tar(&[("go", b"")]),
+                        Framing::Length,
+                    );
+                    send(&self.engine.socket, &go, 1);
+                    told
+                });
+                (told, build.join().unwrap())
+            });
+            let Some(told) = told else { return self.holds(how, false, answer.text()) };
+            let shown = format!("{} {} {}; {}", service.came(), told.status, told.text(), answer.text());
+            if bare {
+                self.holds(&format!("{how}: the name moves"), told.status == 201 && service.came() > 0, shown);
+            } else {
+                let refused = told.status == 403 && told.text().contains("a build that runs is made of");
+                self.holds(&format!("{how}: the name stays"), refused && service.came() == 0, &shown);
+                self.holds("the build goes on", answer.text().contains("Successfully built"), &shown);
+                let told = moves();
+                self.holds("the name is free again", told.status == 201, told.text());
+            }
+        }
+    }
+
+    /// The container of a step that runs, by what stands in its command
+    fn step(&self, word: &str) -> Option<String> {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(60) {
+            let there = ask(&self.engine.socket, "GET", "/containers/json", "").json();
+            let is_it = |there: &&Value| there["Command"].as_str().is_some_and(|command| command.contains(word));
+            if let Some(step) = there.as_array().into_iter().flatten().find(is_it) {
+                return step["Id"].as_str().map(str::to_owned);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        None
     }
 
     fn what_another_made_is_no_base(&mut self) {

@@ -1,6 +1,6 @@
 //! What a request holds of the ledger from before it is sent until the engine's answer has ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
@@ -52,6 +52,12 @@ impl Hold {
     pub fn building(self, building: Building, pulled: Arc<Mutex<Vec<Pulling>>>) -> Self {
         let making = if let Self::Making(making) = self { Some(making) } else { None };
         Self::Building { making, pulled, _kept: building }
+    }
+
+    /// The names that it makes
+    pub fn makes(&mut self) -> BTreeSet<String> {
+        let Self::Making(making) = self else { return BTreeSet::new() };
+        making.names().iter().map(|claimed| claimed.name.clone()).collect()
     }
 
     /// Writes down what is claimed, so that a crash does not lose it

@@ -1,13 +1,14 @@
 //! Builds that run, and the names that they are made of.
 //!
 //! A build is judged by the names of its images, and looks them up when it runs, which may be much later: until it has
-//! ended nobody else makes one of them.
+//! ended nobody else makes one of them. What the classic builder finds under such a name may bring triggers that nobody has
+//! judged, so there the owner itself does not make one either.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::owner::Owner;
-use crate::owner::images::Ledger;
+use crate::owner::images::{Book, Ledger};
 
 /// Builds that run, by their names, which are their owners' own
 pub type Builds = BTreeMap<String, Build>;
@@ -18,13 +19,36 @@ pub struct Build {
     owner: String,
     /// Calls that say they are it; the engine takes the first
     calls: usize,
+    kept: Kept,
     names: BTreeSet<String>,
 }
 
+/// From whom a build keeps the names that it is made of
+#[derive(Debug, Clone)]
+pub enum Kept {
+    /// From other owners
+    FromOthers,
+    /// From everybody, but for the names that it gives itself, at its end
+    FromAll(BTreeSet<String>),
+}
+
 impl Build {
-    /// Whether it is made of a name, and is not this owner's
+    /// Whether it is made of a name that it keeps from this owner
     pub fn keeps(&self, name: &str, owner: &str) -> bool {
-        *self.owner != *owner && self.names.contains(name)
+        let from = match &self.kept {
+            Kept::FromOthers => *self.owner != *owner,
+            Kept::FromAll(_) => true,
+        };
+        from && self.names.contains(name)
+    }
+
+    /// Whether a name that `by` is making, so many times, may come to be another image than the one that was looked at
+    fn may_move(&self, name: &str, (by, times): &(String, usize)) -> bool {
+        let own = match &self.kept {
+            Kept::FromOthers => *times,
+            Kept::FromAll(makes) => usize::from(makes.contains(name)),
+        };
+        *by != self.owner || *times > own
     }
 }
 
@@ -37,8 +61,8 @@ pub struct Building {
 
 impl Ledger {
     /// Begins a build
-    pub fn begin_build(self: &Arc<Self>, owner: &Owner, build: &str) -> Building {
-        let new = || Build { owner: owner.name().to_string(), calls: 0, names: BTreeSet::new() };
+    pub fn begin_build(self: &Arc<Self>, owner: &Owner, build: &str, kept: Kept) -> Building {
+        let new = || Build { owner: owner.name().to_string(), calls: 0, kept, names: BTreeSet::new() };
         self.lock().builds.entry(build.to_owned()).or_insert_with(new).calls += 1;
         Building { ledger: Arc::clone(self), build: build.to_owned() }
     }
@@ -46,12 +70,11 @@ impl Ledger {
     /// Keeps a name for a build of this owner; whether that is done
     pub fn build_on(&self, owner: &Owner, build: &str, name: &str) -> bool {
         let mut book = self.lock();
-        let making = book.names.get(name).and_then(|entry| entry.making.as_ref());
-        if making.is_some_and(|(by, _)| **by != **owner.name()) {
-            return false;
-        }
-        let build = book.builds.get_mut(build).filter(|build| *build.owner == **owner.name());
-        build.filter(|build| build.names.len() < MOST_NAMES).is_some_and(|build| {
+        let Book { names, builds, serial: _ } = &mut *book;
+        let making = names.get(name).and_then(|entry| entry.making.as_ref());
+        let build = builds.get_mut(build).filter(|build| *build.owner == **owner.name());
+        let stays = |build: &&mut Build| !making.is_some_and(|making| build.may_move(name, making));
+        build.filter(stays).filter(|build| build.names.len() < MOST_NAMES).is_some_and(|build| {
             build.names.insert(name.to_owned());
             true
         })

@@ -249,9 +249,9 @@ fn a_broken_ledger_is_not_taken_for_an_empty_one() {
 fn what_a_build_is_made_of_is_made_by_nobody_else_until_it_has_ended() {
     let (ledger, a, b) = ledger();
     make(&ledger, &a);
-    let building = ledger.begin_build(&a, "build");
+    let building = ledger.begin_build(&a, "build", Kept::FromOthers);
     // A call that says it is the same, and which the engine refuses.
-    drop(ledger.begin_build(&a, "build"));
+    drop(ledger.begin_build(&a, "build", Kept::FromOthers));
     assert!(ledger.build_on(&a, "build", APP));
     ledger.removed(&names(&[APP]));
     assert_eq!(ledger.make(&b, &names(&[APP])).unwrap_err(), [(APP.to_owned(), Taken::InUse)]);
@@ -264,10 +264,28 @@ fn what_a_build_is_made_of_is_made_by_nobody_else_until_it_has_ended() {
 fn a_name_is_kept_for_a_build_of_its_owner_that_runs_only() {
     let (ledger, a, b) = ledger();
     assert!(!ledger.build_on(&a, "build", APP), "no such build");
-    let _building = ledger.begin_build(&a, "build");
+    let _building = ledger.begin_build(&a, "build", Kept::FromOthers);
     assert!(!ledger.build_on(&b, "build", APP), "another's build");
     let making = ledger.make(&b, &names(&[APP])).unwrap();
     assert!(!ledger.build_on(&a, "build", APP), "another makes it just now");
     drop(making);
     assert!(ledger.build_on(&a, "build", APP));
+}
+
+#[test]
+fn what_a_classic_build_is_made_of_is_not_made_by_its_owner_either() {
+    let (ledger, a, _) = ledger();
+    let kept = || Kept::FromAll([APP.to_owned()].into());
+    let own = ledger.make(&a, &names(&[APP])).unwrap();
+    let building = ledger.begin_build(&a, "build", kept());
+    assert!(ledger.build_on(&a, "build", APP), "it is made of the name that it gives");
+    assert_eq!(ledger.make(&a, &names(&[APP])).unwrap_err(), [(APP.to_owned(), Taken::InUse)]);
+    own.made();
+    drop(building);
+    let (first, second) = (ledger.make(&a, &names(&[APP])).unwrap(), ledger.make(&a, &names(&[APP])).unwrap());
+    let _building = ledger.begin_build(&a, "build", kept());
+    assert!(!ledger.build_on(&a, "build", APP), "another request of its owner is giving that name");
+    drop(second);
+    assert!(ledger.build_on(&a, "build", APP));
+    drop(first);
 }
