@@ -6,15 +6,23 @@ use std::thread;
 use serde_json::Value;
 
 use crate::engine::Engine;
+use crate::peer::Peer;
 use crate::proxy::{Proxy, Setup, build};
 use crate::tar::{archive, entry, tar};
 
 const POLICY: &str = "version = 1\nname = \"x\"\nallow = [\"system\", \"build\"]\n[images]\nallow = [\"mine/**\"]\n";
 
+/// A client that sends while the engine reads, as long as anybody reads
+fn sends(proxy: &Proxy, context: &[u8]) -> Peer {
+    let client = proxy.connect();
+    let (mut input, request) = (client.stream.try_clone().unwrap(), build("/v1.41/build", context));
+    thread::spawn(move || input.write_all(&request));
+    client
+}
+
 /// What the engine gets of a context
 fn passed(proxy: &Proxy, engine: &Engine, context: &[u8]) -> Vec<u8> {
-    let mut client = proxy.connect();
-    client.send(build("/v1.41/build", context));
+    let mut client = sends(proxy, context);
     let mut there = engine.accept();
     let got = there.message();
     there.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}");
@@ -24,10 +32,9 @@ fn passed(proxy: &Proxy, engine: &Engine, context: &[u8]) -> Vec<u8> {
 
 /// What the client is told, while the engine is left without an end
 fn refused(proxy: &Proxy, engine: &Engine, context: &[u8]) -> (u16, String) {
-    let mut client = proxy.connect();
-    client.send(build("/v1.41/build", context));
-    let answer = client.message();
+    let mut client = sends(proxy, context);
     let got = engine.accept().rest();
+    let answer = client.message();
     assert!(!got.ends_with(b"0\r\n\r\n"), "the engine has the end of it: {}", got.escape_ascii());
     (answer.status(), answer.said())
 }
@@ -159,16 +166,14 @@ fn memory_stays_flat_for_a_large_context() {
 }
 
 #[test]
-fn the_paths_of_a_context_take_room_like_a_body() {
+fn what_is_held_of_a_context_takes_room_like_a_body() {
     let engine = Engine::start();
-    let config = "[limits]\nbody_bytes = 65536\nbodies_bytes = 65536\n".to_owned();
+    let config = "[limits]\nbody_bytes = \"1MiB\"\nbodies_bytes = \"1MiB\"\n".to_owned();
     let proxy = Proxy::with(&engine, Setup { policy: POLICY.to_owned(), config, ..Setup::default() });
-    let files = |count: usize| -> Vec<u8> {
-        let files = (0..count).map(|number| entry(number.to_string().as_bytes(), b'0', "", b""));
-        archive(&[entry(b"Dockerfile", b'0', "", b"FROM scratch\n")].into_iter().chain(files).collect::<Vec<_>>())
-    };
-    let (status, message) = refused(&proxy, &engine, &files(20_000));
+    let long = [b"FROM scratch\n", "# comment\n".repeat(60_000).as_bytes()].concat();
+    let both = tar(&[("dockerfile", &long), ("Dockerfile", &long)]);
+    let (status, message) = refused(&proxy, &engine, &both);
     assert!(status == 503 && message.contains("`bodies_bytes` in `[limits]`"), "{status} {message}");
     // It is given back.
-    passed(&proxy, &engine, &files(2_000));
+    passed(&proxy, &engine, &tar(&[("Dockerfile", &long)]));
 }

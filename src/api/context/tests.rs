@@ -244,3 +244,11 @@ fn a_context_begins_like_no_compressed_file_whatever_its_first_name_is() {
         assert!(passed.starts_with(b"PaxHeader\0"), "{}", name.escape_ascii());
     }
 }
+
+#[test]
+fn every_path_is_counted_as_held() {
+    let mut context = BuildContext::new("", 1 << 16).unwrap();
+    let files: Vec<Vec<u8>> = (0..1000).map(|number| file(&number.to_string(), "")).collect();
+    context.push(&files.concat(), &mut Vec::new()).unwrap();
+    assert!(context.held() >= 9 * 1000, "{}", context.held());
+}
