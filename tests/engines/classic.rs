@@ -148,6 +148,12 @@ impl Play<'_> {
         self.fetches_nothing("as another archive", "", has_zstd, "", |port| {
             archive(&[disguised(&archive(&[file("Dockerfile", port)])), good()])
         });
+        let nonsense = |port: u16| context(&format!("ADD http://127.0.0.1:{port}/x /out\nWHATEVER"));
+        self.fetches_nothing("before a word that is no instruction", "", false, "", nonsense);
+        let [bare, through] =
+            [self.engine.socket.clone(), self.socket("a")].map(|socket| build(&socket, "", &nonsense(1)));
+        let same = (bare.status, bare.text()) == (through.status, through.text()) && bare.text().contains("WHATEVER");
+        self.holds("a word that is no instruction", same, format!("{bare:?} {through:?}"));
         let service = Loopback::saying("FROM busybox:test\n");
         let query = format!("remote=http://127.0.0.1:{}/x", service.port());
         let told = build(&self.socket("a"), &query, b"");
