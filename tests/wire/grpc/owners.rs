@@ -21,6 +21,8 @@ const DISK_USAGE: &str = "/moby.buildkit.v1.Control/DiskUsage";
 const PRUNE: &str = "/moby.buildkit.v1.Control/Prune";
 const PING: &str = "/moby.buildkit.v1.frontend.LLBBridge/Ping";
 const INFO: &str = "/containerd.services.content.v1.Content/Info";
+const JOB: &str = "/moby.buildkit.v1.Control/Solve";
+const BUILD: &str = "/moby.buildkit.v1.frontend.LLBBridge/Solve";
 const BUILD_ID: &str = "buildkit-controlapi-buildid";
 
 /// What the names of who runs the test end with
@@ -209,4 +211,34 @@ fn a_session_is_its_owners_and_ends_with_its_client() {
     let left = proxy.stop();
     let end = left.events("end").into_iter().find(|end| end["operation"] == "build.session").unwrap();
     assert_eq!((&end["outcome"], &end["bytes_in"]), (&"complete".into(), &5.into()), "{end}");
+}
+
+#[test]
+fn what_is_put_into_a_build_stands_on_record_by_its_field_and_no_argument_does() {
+    let engine = hearing(vec![Vec::new()]);
+    let proxy = with_policy(&engine, POLICY);
+    let argument = [field(1, "build-arg:BUILDKIT_CACHE_MOUNT_NS"), field(2, "as-the-client-likes")].concat();
+    let build = [field(2, "dockerfile.v0"), field(3, argument), vec![5 << 3, 1, 6 << 3, 1]].concat();
+    asked(&engine, &proxy, JOB, None, &[field(1, "abc"), field(5, "def"), field(8, "")].concat());
+    asked(&engine, &proxy, BUILD, Some("abc"), &build);
+    let left = proxy.stop();
+    let changed: Vec<(String, String, String)> = left
+        .events("request")
+        .iter()
+        .flat_map(|line| {
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            let changes = line["changes"].as_array().cloned().unwrap_or_default();
+            let verdict = text(&line["verdict"]);
+            changes.into_iter().map(move |change| (verdict.clone(), text(&change["field"]), text(&change["to"])))
+        })
+        .collect();
+    let own = ours().trim_start_matches("--sw").to_owned();
+    let fields = [
+        ("SourcePolicy", "6 rules for sources, from the policy"),
+        ("FrontendOpt.cmdline", "dockerfile.v0"),
+        ("FrontendOpt.build-arg:BUILDKIT_CACHE_MOUNT_NS", &own),
+    ];
+    let expected = fields.map(|(field, to)| ("modify".to_owned(), field.to_owned(), to.to_owned()));
+    assert_eq!(changed, expected);
+    assert!(!left.events("request").iter().any(|line| line.to_string().contains("as-the-client-likes")));
 }
