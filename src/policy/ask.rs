@@ -286,8 +286,8 @@ flags! {
     Subnet "network" "subnet" Patterns "let the engine choose the subnet";
     /// A new network for swarm, or from another's configuration
     NetworkScope "network" "scope" Patterns "create a plain local network";
-    /// A context or archive the engine fetches from the host's network
-    Remote "build" "remote" Patterns "send the context or archive yourself";
+    /// A context, archive or file that the engine fetches from the host's network
+    Remote "build" "remote" Patterns "fetch it yourself and send it: a context, an archive, a file for COPY";
     /// What a build gives its client in place of an image: `local`, `tar`, `oci`, `docker`
     Output "build" "output" Patterns "build an image: leave --output out";
     /// Images whose layers a build may reuse
