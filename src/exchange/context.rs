@@ -27,7 +27,7 @@ use crate::owner::images::{Kept, Pulling};
 use crate::policy::Mode;
 use crate::policy::ask::{Ask, Object, What};
 use crate::policy::asks::buildkit::steps::Found;
-use crate::policy::asks::dockerfile::{is_refused_by_engines, place, taken};
+use crate::policy::asks::dockerfile::{place, taken};
 use crate::policy::images::{missing, name};
 use crate::policy::judge::RealName;
 use crate::policy::judge::found::judge_steps;
@@ -125,11 +125,7 @@ struct Findings {
 impl JudgeOfDockerfile {
     async fn judge(&self, dockerfile: &[u8]) -> Result<(), Refused> {
         let mut findings = Findings::default();
-        let read = match sources(dockerfile, &self.arguments) {
-            Err(bad) if is_refused_by_engines(&bad) => Ok(Vec::new()),
-            read => read,
-        };
-        let mut unread = vec![("Dockerfile".to_owned(), read)];
+        let mut unread = vec![("Dockerfile".to_owned(), sources(dockerfile, &self.arguments))];
         let mut bases = BTreeSet::new();
         while let Some((of, read)) = unread.pop() {
             for source in read.iter().flatten() {

@@ -23,6 +23,9 @@ pub(super) enum Name {
     Onbuild,
     Run,
     Other,
+    /// A plain word that no engine knows: each reads all instructions before the first one counts, refuses the whole text
+    /// (20.10 to 28.5), and says so in words that clients know
+    Unknown,
 }
 
 impl Name {
@@ -40,6 +43,7 @@ impl Name {
             "RUN" => Self::Run,
             "CMD" | "ENTRYPOINT" | "ENV" | "EXPOSE" | "HEALTHCHECK" | "LABEL" | "MAINTAINER" | "SHELL"
             | "STOPSIGNAL" | "USER" | "VOLUME" | "WORKDIR" => Self::Other,
+            other if !other.is_empty() && other.bytes().all(|byte| byte.is_ascii_alphabetic()) => Self::Unknown,
             _ => return Err(Why::Instruction(word.to_owned())),
         })
     }
@@ -53,7 +57,7 @@ impl Name {
             Self::From => "FROM",
             Self::Onbuild => "ONBUILD",
             Self::Run => "RUN",
-            Self::Other => "",
+            Self::Other | Self::Unknown => "",
         }
     }
 }

@@ -44,6 +44,8 @@ pub(super) fn trigger(text: &str, line: u32, found: &mut Vec<Source>) -> Result<
     let (Some(only), None) = (lines.next(), lines.next()) else { return Err(bad("ONBUILD", Why::Triggers)) };
     let name = Name::of(&only.text).map_err(|why| bad("ONBUILD", why))?;
     let instruction = match name {
+        // It would be found out when it fires only.
+        Name::Unknown => return Err(bad("ONBUILD", Why::Instruction(only.text.trim().to_owned()))),
         Name::Add => "ONBUILD ADD",
         Name::Copy => "ONBUILD COPY --from",
         Name::Arg | Name::Run | Name::Other => "ONBUILD",
@@ -63,7 +65,7 @@ pub(super) fn trigger(text: &str, line: u32, found: &mut Vec<Source>) -> Result<
             }
             // The stages will be those of another text.
             Name::Copy => images(&read, &BTreeSet::new()),
-            Name::Arg | Name::From | Name::Onbuild | Name::Run | Name::Other => Ok(Vec::new()),
+            Name::Arg | Name::From | Name::Onbuild | Name::Run | Name::Other | Name::Unknown => Ok(Vec::new()),
         }
     };
     for what in taken().map_err(|why| bad(instruction, why))? {
@@ -94,7 +96,7 @@ impl File<'_> {
             Name::Copy => (images(&read, &self.stages)?, "COPY --from"),
             Name::Add => (addresses(&read, self.escape)?, "ADD"),
             Name::Arg if self.begun == 0 => return self.argument(&read),
-            Name::Arg | Name::Onbuild | Name::Run | Name::Other => return Ok(()),
+            Name::Arg | Name::Onbuild | Name::Run | Name::Other | Name::Unknown => return Ok(()),
         };
         taken.into_iter().try_for_each(|what| keep(&mut self.found, Source { what, line, instruction }))
     }

@@ -88,9 +88,14 @@ fn what_engines_read_in_two_ways_is_refused() {
         refused(&format!("# x{odd}y\nFROM a"), "line 1: the character U+");
     }
     assert!(told(sources(b"FROM a\n\nRUN \xff", &BTreeMap::new())).starts_with("line 3: it is not UTF-8"));
-    for text in
-        ["FROM a\nONBU\u{130}LD ADD http://h/x /y", "FROM a\nADDD x y", "FROM\u{a0}a", "FROM a\nEOF", "FROM a\n\\"]
-    {
+    for text in [
+        "FROM a\nONBU\u{130}LD ADD http://h/x /y",
+        "FROM a\nADD=x /",
+        "FROM a\n\"x\"",
+        "FROM\u{a0}a",
+        "FROM a\nONBUILD ADDD x y",
+        "FROM a\n\\",
+    ] {
         refused(text, "is no instruction");
     }
     for text in
@@ -107,6 +112,12 @@ fn what_engines_read_in_two_ways_is_refused() {
     for text in ["ADD [\"http://h/x\", \"/y\"] z", "ADD [\"http://h/\\ud800\", \"/y\"]", "ADD [ \"a\", 1]"] {
         refused(&format!("FROM a\n{text}"), "ADD: its JSON form");
     }
+}
+
+#[test]
+fn an_instruction_that_nobody_knows_is_left_to_the_engine_and_the_rest_is_read() {
+    assert_eq!(read("nonsense"), "");
+    assert_eq!(read("FROM a\nNONSENSE <<E\nADD http://h/x /y"), "1 FROM docker.io/library/a:latest\n3 ADD http://h/x");
 }
 
 #[test]
@@ -247,6 +258,6 @@ fn a_refusal_is_one_line_with_the_place_and_the_way_out() {
     let expected =
         "line 3: ADD: what `https://h/$V` fetches is up to a variable that the base image may set; write it out";
     assert_eq!(said, expected);
-    let said = read(&format!("FROM a\nJUNK{}\u{301}", "x".repeat(200)));
+    let said = read(&format!("FROM a\nJUNK{}\u{301} y", "x".repeat(200)));
     assert!(said.len() < 200 && said.ends_with("…` is no instruction"), "{said}");
 }

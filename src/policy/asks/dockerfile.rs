@@ -1,6 +1,6 @@
 //! Asks of a Dockerfile that the classic builder reads: the images that it is made of, and what the engine fetches for it.
 
-use crate::api::dockerfile::{BadDockerfile, Source, Taken, Why};
+use crate::api::dockerfile::{BadDockerfile, Source, Taken};
 use crate::policy::ask::{Ask, Flag, What};
 use crate::policy::asks::buildkit::steps::{Found, real_name};
 
@@ -24,16 +24,6 @@ pub fn taken(read: Result<Vec<Source>, BadDockerfile>, of: &str) -> Found {
         found.asks.push(Ask { what, field });
     }
     found
-}
-
-/// Whether every engine refuses the whole text before it builds anything of it, and says so better than we do
-///
-/// The classic builder reads all instructions before the first one counts (20.10 to 28.5), and knows no others than are
-/// known here.
-pub fn is_refused_by_engines(BadDockerfile { line: _, instruction, why }: &BadDockerfile) -> bool {
-    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphabetic());
-    // One within a trigger is read when that fires.
-    instruction.is_empty() && matches!(why, Why::Instruction(word) if is_word(word))
 }
 
 /// Where something is taken, as `Dockerfile:3 FROM`
@@ -65,19 +55,6 @@ mod tests {
                 "image docker.io/library/b:2 (Dockerfile:4 COPY --from)",
             ]
         );
-    }
-
-    #[test]
-    fn a_word_that_is_no_instruction_is_left_to_the_engine() {
-        let left =
-            |text: &str| sources(text.as_bytes(), &BTreeMap::new()).is_err_and(|error| is_refused_by_engines(&error));
-        assert!(left("FROM a\nWHATEVER\n") && left("nonsense"));
-        for text in
-            ["FROM a\nONBUILD WHATEVER\n", "FROM a\nONBU\u{130}LD ADD x /\n", "FROM a\n\"x\"\n", "FROM a\nADD=x /\n"]
-        {
-            assert!(!left(text), "{text}");
-        }
-        assert!(!left("FROM a\nCOPY <<x /\nWHATEVER\n"), "what stands before it counts first");
     }
 
     #[test]

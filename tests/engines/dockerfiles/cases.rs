@@ -59,6 +59,10 @@ pub const CASES: &[Case] = &[
     listed("FROM scratch\nADD git://HOST/a /y", &[], NONE),
     listed("FROM scratch\nADD file /x\nENV A=http://HOST/a\nLABEL B=http://HOST/b", &[], NONE),
     refused("FROM scratch\nONBU\u{130}LD ADD http://HOST/a /x\nADD http://HOST/b /x", ALL),
+    // An instruction that nobody knows ends a build before it begins.
+    listed("FROM HOST/a\nNONSENSE x", &["a"], NONE),
+    listed("FROM scratch\nADD http://HOST/a /x\nADDD file /x", &["a"], NONE),
+    listed("ARG A=a\nFROM HOST/$A\nCOPY file /x\n\nfroM scratch\nx <<E\nE\n", &["a"], NONE),
     // White space.
     listed("FROM scratch\n\u{a0}\t ADD\thttp://HOST/a\t/x \u{2003}\n", &["a"], ALL),
     listed("FROM scratch\nADD \u{a0}http://HOST/a /x", &["a"], ALL),
