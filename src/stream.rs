@@ -131,6 +131,8 @@ pub enum Rest {
     Read,
     /// Left: the client waits for `100 Continue` and has sent nothing
     Left,
+    /// Read for as long, however much it is: a client that was told no in the middle of it hears so before it cannot write
+    Drained,
 }
 
 impl Upload {
@@ -138,14 +140,24 @@ impl Upload {
     pub fn new(body: Incoming, counters: Arc<Counters>, rest: Rest) -> Self {
         Self { body: Some(body), counters, rest }
     }
+
+    /// Nobody wants the rest any more, and the client is being told why
+    pub fn drain(&mut self) {
+        self.rest = Rest::Drained;
+    }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        let unread = self.body.take().filter(|body| !body.is_end_stream() && self.rest == Rest::Read);
+        let most = match self.rest {
+            Rest::Read => LINGER,
+            Rest::Drained => usize::MAX,
+            Rest::Left => return,
+        };
+        let unread = self.body.take().filter(|body| !body.is_end_stream());
         if let Some(mut body) = unread {
             tokio::spawn(tokio::time::timeout(LINGER_TIME, async move {
-                let mut left = LINGER;
+                let mut left = most;
                 while let Some(Ok(frame)) = body.frame().await {
                     left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
                     if left == 0 {

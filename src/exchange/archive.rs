@@ -136,6 +136,7 @@ impl<R: Reading> Archive<R> {
     fn broken_off(&mut self, why: Refused) -> BoxError {
         let said = why.to_string();
         self.ended = true;
+        self.upload.drain();
         if let Ok(mut reason) = self.broken_off.0.lock() {
             *reason = Some(why);
         }

@@ -46,6 +46,9 @@ pub fn run(engine: &Engine) -> Vec<String> {
     for name in play.names() {
         ask(&engine.socket, "DELETE", &format!("/images/{name}?force=1"), "");
     }
+    let made =
+        format!("%7B%22dangling%22%3A%5B%22true%22%5D%2C%22label%22%3A%5B%22swt-cb%3D{}%22%5D%7D", std::process::id());
+    ask(&engine.socket, "POST", &format!("/images/prune?filters={made}"), "");
     play.failed
 }
 
@@ -56,7 +59,7 @@ fn context(lines: &str) -> Vec<u8> {
 
 fn build(socket: &Path, query: &str, context: &[u8]) -> Answer {
     let headers = ["Content-Type: application/x-tar".to_owned()];
-    let target = format!("/v1.41/build?rm=1&{query}");
+    let target = format!("/v1.41/build?rm=1&labels=%7B%22swt-cb%22%3A%22{}%22%7D&{query}", std::process::id());
     send(socket, &request("POST", &target, &headers, context, Framing::Chunked), 1).remove(0)
 }
 
@@ -358,9 +361,12 @@ impl Play<'_> {
             ("RUN true", ""),
         ] {
             std::fs::write(directory.path().join("Dockerfile"), format!("FROM busybox:test\n{lines}\n")).unwrap();
-            std::fs::write(directory.path().join("large"), vec![0; 3 << 20]).unwrap();
+            std::fs::write(directory.path().join("large"), vec![0; 64 << 20]).unwrap();
             let mut command = Command::new(&docker);
-            command.args(["build", "."]).current_dir(directory.path()).stdin(Stdio::null());
+            command
+                .args(["build", "--label", &format!("swt-cb={}", std::process::id()), "."])
+                .current_dir(directory.path())
+                .stdin(Stdio::null());
             command.env("DOCKER_BUILDKIT", "0").env("DOCKER_HOST", format!("unix://{}", self.socket("a").display()));
             let Output { status, stdout, stderr } = command.output().unwrap();
             let said = format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));

@@ -177,3 +177,18 @@ fn what_is_held_of_a_context_takes_room_like_a_body() {
     // It is given back.
     passed(&proxy, &engine, &tar(&[("Dockerfile", &long)]));
 }
+
+#[test]
+fn who_goes_on_sending_what_was_refused_can_read_why() {
+    let engine = Engine::start();
+    let proxy = Proxy::with_policy(&engine, POLICY);
+    let mut client = proxy.connect();
+    let dockerfile = entry(b"Dockerfile", b'0', "", b"FROM scratch\nADD http://127.0.0.1/x /\n");
+    let head = "POST /v1.41/build HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n";
+    client.send([head.as_bytes(), &dockerfile].concat());
+    // Some clients, Go's among them, forget an answer when they cannot write any more.
+    for _ in 0..16 {
+        client.send(vec![0; 1 << 20]);
+    }
+    assert_eq!(client.message().status(), 403);
+}
