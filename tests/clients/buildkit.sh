@@ -86,7 +86,7 @@ with_agent() {
 ssh_keys() {
   local ssh=$work/ssh
   mkdir "$ssh" && cp "$(command -v ssh-add)" "$ssh/" &&
-    ldd "$(command -v ssh-add)" | grep -o '/[^ ]*' | xargs -I{} cp -L {} "$ssh/" || return
+    ldd "$(command -v ssh-add)" | grep -o '/[^ ]*' | xargs -I{} cp -L {} "$ssh/" && echo "$nonce" >"$ssh/nonce" || return
   cat >"$ssh/Dockerfile" <<'DOCKERFILE'
 FROM busybox:test
 COPY . /ssh
@@ -112,11 +112,11 @@ DOCKERFILE
 }
 
 heredoc() {
-  cat >"$work/other/Dockerfile" <<'DOCKERFILE'
+  sed "s/NONCE/$nonce/" >"$work/other/Dockerfile" <<'DOCKERFILE'
 FROM busybox:test
 COPY nonce /nonce
 COPY --link --chmod=600 <<FILE /written
-a line
+a line with NONCE
 FILE
 RUN <<RUN
 cat /written

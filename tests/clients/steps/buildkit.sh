@@ -1,5 +1,5 @@
 # BuildKit: what `docker build` does since Docker 23, over /grpc and /session. Every build takes a word in that no build before
-# it had, so what is CACHED comes of this run alone.
+# it had, and so does what it copies and writes down, which caches know by its contents: what is CACHED comes of this run alone.
 source "$here/buildkit.sh"
 
 context=$work/context
@@ -42,7 +42,7 @@ step docker images --filter 'reference=swj-kit' --format '{{.Repository}} {{.Tag
 step quiet
 step same_id
 step metadata
-step built - <<<$'FROM busybox:test\nRUN echo from standard input'
+step built - <<<$'FROM busybox:test\nRUN echo from standard input: '"$nonce"
 tar -C "$work/other" --mtime=@0 --sort=name -c . | gzip -n >"$work/other.tar.gz"
 step built --target there -f - "$work/other" <<<$'FROM busybox:test AS there\nCOPY . /there\nRUN ls /there'
 printf 'FROM busybox:test\nCOPY . /here\nRUN ls -A /here\n' >"$work/other/Other.dockerfile"
@@ -94,7 +94,7 @@ DOCKERFILE
 fi
 
 # Out: to files, to a stream, to a registry and back; in and out of a registry's cache.
-printf 'FROM busybox:test AS made\nCOPY nonce /\nRUN mkdir /out && echo made >/out/file && ln -s file /out/link\nFROM scratch\nCOPY --from=made /out /out\n' >"$work/other/Dockerfile"
+printf 'FROM busybox:test AS made\nCOPY nonce /\nRUN mkdir /out && echo made >/out/file && ln -s file /out/link && cp /nonce /out/nonce\nFROM scratch\nCOPY --from=made /out /out\n' >"$work/other/Dockerfile"
 step built -o "type=local,dest=$work/files" "$work/other"
 step built -o "type=tar,dest=$work/files.tar" "$work/other"
 step files_out

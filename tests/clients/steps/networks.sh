@@ -18,7 +18,8 @@ step docker run --rm --name swj-client --network swj-net busybox:test \
 step networks_of swj-server
 step docker network connect --alias inner swj-inside swj-server
 step networks_of swj-server
-step docker run --rm --name swj-client --network swj-inside busybox:test wget -qO- http://inner:8080/
+step docker run --rm --name swj-client --network swj-inside busybox:test \
+  sh -c 'for i in 1 2 3 4 5; do wget -T 3 -qO- http://inner:8080/ 2>/dev/null && exit; done; exit 1'
 ends 1 docker network rm swj-net
 step docker network disconnect swj-inside swj-server
 step networks_of swj-server
