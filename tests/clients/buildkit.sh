@@ -10,7 +10,8 @@ server=$(docker version --format '{{.Server.Version}}')
 # newer MAJOR: whether the engine is of that generation or a later one
 newer() { ((${server%%.*} >= $1)); }
 
-told() { python3 "$here/progress.py" "$@" | sed "s/$nonce/NONCE/g"; }
+# Which of two calls a failure is told of first is chance, and buildx names it by that.
+told() { python3 "$here/progress.py" "$@" | sed -e "s/$nonce/NONCE/g" -e 's/failed to run Build function:/failed to solve:/'; }
 
 # built ARGUMENT…: a build as a person sees it
 built() {
@@ -99,10 +100,10 @@ DOCKERFILE
 
 # A cache is there for the next build of the same job, a bind is no layer, memory is none.
 mounts() {
-  sed "s/NONCE/$nonce/" >"$work/other/Dockerfile" <<'DOCKERFILE'
+  sed "s/NONCE/$nonce/g" >"$work/other/Dockerfile" <<'DOCKERFILE'
 FROM busybox:test
 ARG ROUND
-RUN --mount=type=cache,id=swj-NONCE,target=/cache ls /cache; echo "$ROUND" >>/cache/rounds; cat /cache/rounds
+RUN --mount=type=cache,id=swj-NONCE,target=/cache : NONCE; ls /cache; echo "$ROUND" >>/cache/rounds; cat /cache/rounds
 RUN --mount=type=cache,target=/cache,id=swj-NONCE,sharing=locked,ro cat /cache/rounds
 RUN --mount=type=bind,target=/bound (ls /bound && ! touch /bound/more) 2>&1
 RUN --mount=type=tmpfs,target=/memory touch /memory/file && ls /memory && df /memory | tail -n 1 | cut -d' ' -f1

@@ -91,7 +91,7 @@ services:
     image: busybox:test
     depends_on: { server: { condition: service_healthy } }
     # Engines that change their networks at the same time hold packets up.
-    command: [sh, -c, "for i in 1 2 3 4 5; do wget -T 3 -qO- http://greeter:8080/ 2>/dev/null && exit; done; exit 1"]
+    command: [sh, -c, "for i in 1 2 3 4 5 6 7 8 9; do wget -qO- http://greeter:8080/ 2>/dev/null && exit; sleep 1; done; exit 1"]
     volumes: ["data:/data:ro"]
     networks: [inside]
 networks:

@@ -14,6 +14,7 @@ FROM busybox:test AS base
 ARG WHO=nobody
 ENV PLACE=here
 LABEL purpose=test
+COPY nonce /
 WORKDIR /context
 COPY . .
 RUN sha256sum data/large && find . -type f | wc -l && find many -type f | sort | xargs cat | sha256sum && echo "$WHO is $PLACE"

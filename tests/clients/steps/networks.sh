@@ -19,7 +19,7 @@ step networks_of swj-server
 step docker network connect --alias inner swj-inside swj-server
 step networks_of swj-server
 step docker run --rm --name swj-client --network swj-inside busybox:test \
-  sh -c 'for i in 1 2 3 4 5; do wget -T 3 -qO- http://inner:8080/ 2>/dev/null && exit; done; exit 1'
+  sh -c 'for i in 1 2 3 4 5 6 7 8 9; do wget -qO- http://inner:8080/ 2>/dev/null && exit; sleep 1; done; exit 1'
 ends 1 docker network rm swj-net
 step docker network disconnect swj-inside swj-server
 step networks_of swj-server
