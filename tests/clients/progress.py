@@ -1,7 +1,7 @@
 """Makes what equal builds show equal: BuildKit works on several steps at once and tells of each as it goes.
 
 Steps are put in the order of their names, each with its output in full and how it ended. Left out is what depends on
-speed and on what the engine had already: times, sizes on the way, and how a base image came. Of a build that failed only
+speed and on what the engine had already: times, sizes on the way, how a base image came, and that internal steps are done. Of a build that failed only
 the steps that failed are shown, as what else had begun by then is chance. Of many builds at once (`bake`) it is chance which
 of them a step that they have in common is named after, so there only what steps wrote and the names that were given count.
 
@@ -17,6 +17,7 @@ ENDED = re.compile(r"(DONE|CACHED|CANCELED|ERROR)\b:? ?(.*)")
 # Of what a step says of itself: how far it is
 FAR = re.compile(r":?(?: +[\d.]+[kMGT]?B(?: / [\d.]+[kMGT]?B)?)?(?: +[\d.]+m?s)?(?: +done)?$")
 MOVED = re.compile(r"sha256:|extracting |resolve |transferring |pushing layer |\.\.\.$")
+INTERNAL = re.compile(r"\[internal\] ")
 # A base image is fetched by the first who asks for it, and goes by the name that this one gave it.
 BASE = re.compile(r"(?:\[.*\] )?(?:FROM|docker-image://)")
 
@@ -28,6 +29,9 @@ class Step:
     def add(self, text):
         if ended := ENDED.fullmatch(text):
             self.end = [f"  {ended[1]}"] if ended[1] != "ERROR" else [f"  ERROR {ended[2]}"]
+            # Of what a frontend does for itself the end is not always told in time.
+            if INTERNAL.match(self.name) and not self.failed():
+                self.end = []
         elif said := TIME.fullmatch(text):
             self.lines.append("  " + said[2])
             self.output.append("  " + said[2])

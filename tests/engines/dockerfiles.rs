@@ -47,7 +47,7 @@ fn variables(engine: &Engine, service: &Loopback) -> Option<String> {
 ///
 /// `SOCKWARDEN_DOCKERFILES` is how many.
 pub fn drawn(engine: &Engine) -> Vec<String> {
-    let count = std::env::var("SOCKWARDEN_DOCKERFILES").map_or(120, |count| count.parse().unwrap());
+    let count = std::env::var("SOCKWARDEN_DOCKERFILES").map_or(60, |count| count.parse().unwrap());
     let service = Loopback::saying("x");
     let (mut failed, mut fetched_of_listed, mut fetched_of_refused) = (Vec::new(), 0, 0);
     for number in 0..count {
