@@ -13,7 +13,7 @@ use crate::api::image_ref::ImageRef;
 use crate::api::json::Json;
 use crate::api::names::BadName;
 use crate::api::object::fold;
-use crate::api::tar::{self, BLOCK, MAX_EXTENDED, NAME, NoHeader, padding, skip, split};
+use crate::api::tar::{self, BLOCK, MAX_EXTENDED, NAME, NoHeader, padding};
 
 /// Reads an archive piece by piece
 #[derive(Debug)]
@@ -90,9 +90,7 @@ impl ImageArchive {
             piece = match &mut self.state {
                 State::End => return Ok(()),
                 State::Header | State::HalfEnd => {
-                    let wanted = BLOCK - self.block.len();
-                    let (part, rest) = split(piece, wanted as u64);
-                    self.block.extend_from_slice(part);
+                    let rest = tar::fill(&mut self.block, piece);
                     if self.block.len() == BLOCK {
                         let block = std::mem::take(&mut self.block);
                         self.header(&block, out)?;
@@ -102,21 +100,15 @@ impl ImageArchive {
                     rest
                 }
                 State::Content { left, padding } => {
-                    let (part, rest) = split(piece, *left);
-                    out.extend_from_slice(part);
-                    *left -= part.len() as u64;
-                    let after = skip(rest, *left, padding);
-                    out.resize(out.len() + rest.len() - after.len(), 0);
+                    let (_, rest) = tar::pass(piece, left, padding, out);
                     if *left == 0 && *padding == 0 {
                         self.state = State::Header;
                     }
-                    after
+                    rest
                 }
                 State::Extended { left, padding, content } | State::Names { left, padding, content, .. } => {
-                    let (part, rest) = split(piece, *left);
+                    let (part, rest) = tar::take(piece, left, padding);
                     content.extend_from_slice(part);
-                    *left -= part.len() as u64;
-                    let rest = skip(rest, *left, padding);
                     if *left == 0 && *padding == 0 {
                         self.understand(out)?;
                     }
@@ -264,11 +256,7 @@ impl Header {
             let text = std::str::from_utf8(tar::text(bytes));
             text.map(ToOwned::to_owned).map_err(|_| BadArchive::NotTar("a name is not UTF-8"))
         };
-        let mut name = text(at(0, 100))?;
-        // GNU tar has other things in the place of a prefix.
-        if at(257, 6) == b"ustar\0" && at(345, 1) != [0] {
-            name = format!("{}/{name}", text(at(345, 155))?);
-        }
+        let name = text(&tar::name(block))?;
         let kind = match block.get(156) {
             // Before POSIX a directory had a slash at its end.
             Some(0 | b'0' | b'7') if name.ends_with('/') => b'5',
@@ -392,10 +380,7 @@ fn extended(content: &[u8]) -> Result<(), BadArchive> {
 
 /// The path without `.` and doubled slashes; none if it leads out
 fn clean(name: &str) -> Option<String> {
-    if name.starts_with('/') || name.split('/').any(|part| part == "..") {
-        return None;
-    }
-    Some(name.split('/').filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/"))
+    tar::clean(name.as_bytes()).filter(|_| !name.starts_with('/')).and_then(|path| String::from_utf8(path).ok())
 }
 
 /// Whether a link leads to a layer's file

@@ -14,8 +14,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use thiserror::Error;
 
-use self::entry::{Before, Entry, Kind, clean};
-use crate::api::tar::{self, BLOCK, MAX_EXTENDED, NoHeader, padding, skip, split};
+use self::entry::{Before, Entry, Kind};
+use crate::api::tar::{self, BLOCK, MAX_EXTENDED, NoHeader, clean, padding};
 
 /// Reads a build context piece by piece
 #[derive(Debug)]
@@ -129,8 +129,7 @@ impl BuildContext {
             piece = match &mut self.state {
                 State::End => return Ok(()),
                 State::Header | State::HalfEnd => {
-                    let (part, rest) = split(piece, (BLOCK - self.block.len()) as u64);
-                    self.block.extend_from_slice(part);
+                    let rest = tar::fill(&mut self.block, piece);
                     if self.block.len() == BLOCK {
                         let block = std::mem::take(&mut self.block);
                         self.header(&block, out)?;
@@ -140,9 +139,7 @@ impl BuildContext {
                     rest
                 }
                 State::Content { left, padding, of } => {
-                    let (part, rest) = split(piece, *left);
-                    out.extend_from_slice(part);
-                    *left -= part.len() as u64;
+                    let (part, rest) = tar::pass(piece, left, padding, out);
                     let kept = match of {
                         None => &mut None,
                         Some(Place::Wanted) => &mut self.dockerfile,
@@ -152,18 +149,14 @@ impl BuildContext {
                         content.extend_from_slice(part);
                         *left -= part.len() as u64;
                     }
-                    let after = skip(rest, *left, padding);
-                    out.resize(out.len() + rest.len() - after.len(), 0);
                     if *left == 0 && *padding == 0 {
                         self.state = State::Header;
                     }
-                    after
+                    rest
                 }
                 State::Before { kind, left, padding, content } => {
-                    let (part, rest) = split(piece, *left);
+                    let (part, rest) = tar::take(piece, left, padding);
                     content.extend_from_slice(part);
-                    *left -= part.len() as u64;
-                    let rest = skip(rest, *left, padding);
                     if *left == 0 && *padding == 0 {
                         self.before.read(*kind, content)?;
                         self.state = State::Header;
@@ -237,14 +230,12 @@ impl BuildContext {
         let of = self.place(&entry)?;
         let from = out.len();
         entry.write(!std::mem::replace(&mut self.begun, true), out);
-        let head = || out.get(from..).unwrap_or_default().to_vec();
-        match of {
-            None => {}
-            Some(Place::Wanted) => {
-                self.dockerfile = Some(Dockerfile { head: head(), content: Vec::new(), left: entry.size })
-            }
-            Some(Place::Otherwise) => {
-                self.other = Some(Dockerfile { head: head(), content: Vec::new(), left: entry.size })
+        if let Some(place) = of {
+            let head = out.get(from..).unwrap_or_default().to_vec();
+            let kept = Some(Dockerfile { head, content: Vec::new(), left: entry.size });
+            match place {
+                Place::Wanted => self.dockerfile = kept,
+                Place::Otherwise => self.other = kept,
             }
         }
         self.state = match entry.size {

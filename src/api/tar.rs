@@ -42,6 +42,15 @@ pub fn text(field: &[u8]) -> &[u8] {
     field.get(..end).unwrap_or_default()
 }
 
+/// The name in a plain header, with its prefix; GNU tar has other things in that place
+pub fn name(block: &[u8]) -> Vec<u8> {
+    let name = text(field(block, 0, NAME));
+    if field(block, 257, 6) == b"ustar\0" && field(block, 345, 1) != [0] {
+        return [text(field(block, 345, 155)), name].join(&b'/');
+    }
+    name.to_vec()
+}
+
 /// An octal number, padded with spaces and ended by space or NUL
 pub fn octal(field: &[u8]) -> Option<u64> {
     let text = std::str::from_utf8(field).ok()?.trim_matches([' ', '\0']);
@@ -147,17 +156,41 @@ pub fn padding(size: u64) -> u64 {
     (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64
 }
 
-/// The first `most` bytes and the rest
-pub fn split(piece: &[u8], most: u64) -> (&[u8], &[u8]) {
-    let at = usize::try_from(most).unwrap_or(usize::MAX).min(piece.len());
-    piece.split_at(at)
+/// The path without `.` and doubled slashes; none if it leads up
+pub fn clean(name: &[u8]) -> Option<Vec<u8>> {
+    let parts = || name.split(|byte| *byte == b'/');
+    if parts().any(|part| part == b"..") {
+        return None;
+    }
+    Some(parts().filter(|part| !matches!(*part, b"" | b".")).collect::<Vec<_>>().join(&b'/'))
 }
 
-/// Leaves padding out, once there is no content left
-pub fn skip<'a>(piece: &'a [u8], left: u64, padding: &mut u64) -> &'a [u8] {
-    let (skipped, rest) = split(piece, if left == 0 { *padding } else { 0 });
-    *padding -= skipped.len() as u64;
+/// Moves bytes of a piece into a block until that is full, and returns the rest
+pub fn fill<'a>(block: &mut Vec<u8>, piece: &'a [u8]) -> &'a [u8] {
+    let (part, rest) = split(piece, (BLOCK - block.len()) as u64);
+    block.extend_from_slice(part);
     rest
+}
+
+/// What there is of a file's content in a piece, and what comes after that and its padding
+pub fn take<'a>(piece: &'a [u8], left: &mut u64, padding: &mut u64) -> (&'a [u8], &'a [u8]) {
+    let (part, rest) = split(piece, *left);
+    *left -= part.len() as u64;
+    let (skipped, rest) = split(rest, if *left == 0 { *padding } else { 0 });
+    *padding -= skipped.len() as u64;
+    (part, rest)
+}
+
+/// The same, written: the content as it is, and for its padding zeros
+pub fn pass<'a>(piece: &'a [u8], left: &mut u64, padding: &mut u64, out: &mut Vec<u8>) -> (&'a [u8], &'a [u8]) {
+    let (part, rest) = take(piece, left, padding);
+    out.extend_from_slice(part);
+    out.resize(out.len() + piece.len() - part.len() - rest.len(), 0);
+    (part, rest)
+}
+
+fn split(piece: &[u8], most: u64) -> (&[u8], &[u8]) {
+    piece.split_at(usize::try_from(most).unwrap_or(usize::MAX).min(piece.len()))
 }
 
 /// A record that changes nothing, for the first file

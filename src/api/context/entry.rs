@@ -114,14 +114,8 @@ impl Entry {
             tar::number(tar::field(block, from, length)).ok_or(BadContext::NotTar("a number in a header is none"))
         };
         let Before { records, name: long, link: long_link } = before;
-        let mut name = text(0, NAME);
-        let magic = tar::field(block, 257, 6);
-        // GNU tar has other things in the place of a prefix.
-        if magic == b"ustar\0" && tar::field(block, 345, 1) != [0] {
-            name = [text(345, 155), name].join(&b'/');
-        }
         let mut entry = Self {
-            name: long.unwrap_or(name),
+            name: long.unwrap_or_else(|| tar::name(block)),
             kind: Kind::File,
             size: number(124, 12)?,
             link: long_link.unwrap_or_else(|| text(157, NAME)),
@@ -131,7 +125,7 @@ impl Entry {
             modified: number(MODIFIED, 12)?,
             records: Vec::new(),
         };
-        if magic.starts_with(b"ustar") {
+        if tar::field(block, 257, 5) == b"ustar" {
             entry.user.1 = text(265, 32);
             entry.group.1 = text(297, 32);
         }
@@ -193,7 +187,7 @@ impl Entry {
 
     /// The path without `.` and doubled slashes, as the engine joins it to its directory; none if it leads out
     pub fn path(&self) -> Option<Vec<u8>> {
-        clean(&self.name)
+        tar::clean(&self.name)
     }
 
     /// What is wrong with this file
@@ -249,15 +243,6 @@ impl Kind {
             Self::Pipe => b"6",
         }
     }
-}
-
-/// A path without `.` and doubled slashes; none if it leads up
-pub fn clean(name: &[u8]) -> Option<Vec<u8>> {
-    let parts = || name.split(|byte| *byte == b'/');
-    if parts().any(|part| part == b"..") {
-        return None;
-    }
-    Some(parts().filter(|part| !matches!(*part, b"" | b".")).collect::<Vec<_>>().join(&b'/'))
 }
 
 /// Seconds, perhaps with a fraction, perhaps before 1970
