@@ -68,7 +68,6 @@ use crate::config::Limits;
 use crate::engine::{Engine, Link};
 use crate::owner::Owner;
 use crate::owner::images::Ledger;
-use crate::policy::ask::What;
 use crate::policy::judge::{Facts, Verdict};
 use crate::policy::view::View;
 use crate::policy::{Mode, Policy};
@@ -277,7 +276,7 @@ impl Exchange {
     /// What is somebody else's is answered like what is missing; on record it is refused
     fn deny(&mut self, verdict: Verdict, missing: Option<Refused>) -> Refused {
         let message = denial(&self.policy.name, &verdict);
-        let only_foreign = verdict.refused().all(|(ask, _)| matches!(ask.what, What::Foreign(..)));
+        let only_foreign = verdict.is_of_others();
         self.verdict = Some(verdict);
         missing.filter(|_| only_foreign).unwrap_or(Refused::Denied(message))
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinHandle;
 
-use crate::answer::{Refused, denial};
+use crate::answer::Refused;
 use crate::api::build::Build;
 use crate::api::context::BuildContext;
 use crate::api::dockerfile::{Taken, sources, triggers};
@@ -143,18 +143,11 @@ impl JudgeOfDockerfile {
         let Findings { found, foreign, pulled } = findings;
         let said = foreign.first().map(|(_, given, _)| missing(given));
         let verdict = judge_steps(&self.finding.policy, found, foreign);
-        if self.finding.record("dockerfile", &verdict)? {
-            if let Ok(mut all) = self.pulled.lock() {
-                all.extend(pulled);
-            }
-            return Ok(());
+        self.finding.settle("dockerfile", &verdict, said)?;
+        if let Ok(mut all) = self.pulled.lock() {
+            all.extend(pulled);
         }
-        // What is another's is answered like what is missing.
-        let others = verdict.refused().all(|(ask, _)| matches!(ask.what, What::Foreign(..)));
-        Err(match said.filter(|_| others) {
-            Some(said) => Refused::Absent(said),
-            None => Refused::Denied(denial(&self.finding.policy.name, &verdict)),
-        })
+        Ok(())
     }
 
     /// Looks up an image that a build takes, and returns its triggers

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::answer::Refused;
+use crate::answer::{Refused, denial};
 use crate::audit::Audit;
 use crate::audit::record::{NamesFound, ask_lines, verdict_word};
 use crate::exchange::Exchange;
@@ -36,11 +36,22 @@ impl Exchange {
 }
 
 impl Finding {
-    /// Records a verdict, and says whether what was found passes
+    /// Records a verdict; what it refuses is refused, and answered with `absent` where all of that is another's
     ///
     /// # Errors
-    /// When it cannot be written down: nothing passes then.
-    pub fn record(&self, event: &'static str, verdict: &Verdict) -> Result<bool, Refused> {
+    /// When what was found does not pass, or the verdict cannot be written down.
+    pub fn settle(&self, event: &'static str, verdict: &Verdict, absent: Option<String>) -> Result<(), Refused> {
+        if self.record(event, verdict)? {
+            return Ok(());
+        }
+        Err(match absent.filter(|_| verdict.is_of_others()) {
+            Some(said) => Refused::Absent(said),
+            None => Refused::Denied(denial(&self.policy.name, verdict)),
+        })
+    }
+
+    /// Whether what was found passes
+    fn record(&self, event: &'static str, verdict: &Verdict) -> Result<bool, Refused> {
         let passes = verdict.decision != Decision::Deny || self.policy.mode != Mode::Enforce;
         let line = NamesFound {
             time: Timestamp::now(),

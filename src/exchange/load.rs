@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::task::JoinHandle;
 
-use crate::answer::{Refused, denial};
+use crate::answer::Refused;
 use crate::api::archive::{ImageArchive, Named};
 use crate::exchange::archive::Reading;
 use crate::exchange::finding::Finding;
@@ -49,9 +49,7 @@ impl JudgeOfNames {
             Hold::Nothing
         });
         let verdict = judge_names(&self.finding.policy, asks);
-        if !self.finding.record("archive", &verdict)? {
-            return Err(Refused::Denied(denial(&self.finding.policy.name, &verdict)));
-        }
+        self.finding.settle("archive", &verdict, None)?;
         if let Some(images) = &self.images {
             hold.write_down(&images.ledger).await?;
         }

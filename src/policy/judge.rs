@@ -185,6 +185,11 @@ impl Verdict {
     pub fn refused(&self) -> impl Iterator<Item = (&Ask, &Refusal)> {
         self.asks.iter().filter_map(|judged| Some((&judged.ask, judged.granted.as_ref().err()?)))
     }
+
+    /// Whether all that it refuses is another's, which is answered like what is missing
+    pub fn is_of_others(&self) -> bool {
+        self.refused().all(|(ask, _)| matches!(ask.what, What::Foreign(..)))
+    }
 }
 
 /// Judges an operation, and changes it as the policy says

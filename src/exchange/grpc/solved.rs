@@ -6,7 +6,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
-use crate::answer::{Refused, denial};
+use crate::answer::Refused;
 use crate::api::buildkit::bridge::Solved;
 use crate::api::image_ref::ImageRef;
 use crate::api::message::read_message;
@@ -54,16 +54,8 @@ impl JudgeOfSteps {
             None => Vec::new(),
         };
         let verdict = judge_steps(&self.finding.policy, found, foreign);
-        if self.finding.record("steps", &verdict)? {
-            return Ok(());
-        }
-        // What is another's is answered like what is missing.
-        let others = verdict.refused().all(|(ask, _)| matches!(ask.what, What::Foreign(..)));
         let first = verdict.refused().next().and_then(|(ask, _)| sources.iter().find(|(_, field)| *field == ask.field));
-        Err(match first.filter(|_| others) {
-            Some((image, _)) => Refused::Absent(not_found(image)),
-            None => Refused::Denied(denial(&self.finding.policy.name, &verdict)),
-        })
+        self.finding.settle("steps", &verdict, first.map(|(image, _)| not_found(image)))
     }
 }
 
