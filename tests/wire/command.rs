@@ -1,7 +1,9 @@
 //! `sockwarden run` as its command, its caller and a terminal see it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::process::{Command, Stdio};
+use std::time::UNIX_EPOCH;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -93,4 +95,28 @@ fn what_a_terminal_sends_reaches_the_command_once() {
     assert_eq!(rest.matches("got it").count(), 1, "{rest}");
     assert!(rest.contains("the end") && rest.contains("the record is in"), "{rest}");
     assert!(terminal.wait().unwrap().success());
+}
+
+#[test]
+fn a_command_that_begins_is_not_taken_for_one_that_died() {
+    let (world, place) = (World::start(), tempfile::tempdir().unwrap());
+    // Left before it said which engine it is about: long ago, and only just.
+    let [old, new] = ["0", "1"].map(|digit| place.path().join(format!("sockwarden-run-{}", digit.repeat(16))));
+    for left in [&old, &new] {
+        std::fs::DirBuilder::new().mode(0o700).create(left).unwrap();
+    }
+    std::fs::File::open(&old).unwrap().set_modified(UNIX_EPOCH).unwrap();
+    // Each of them looks for dead ones while others begin.
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..5 {
+                    let output = command(&world, place.path(), "true").output().unwrap();
+                    assert!(output.status.success(), "{output:?}");
+                    assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 3, "{output:?}");
+                }
+            });
+        }
+    });
+    assert_eq!((old.exists(), new.exists()), (false, true));
 }

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock, openat};
 
@@ -30,18 +31,19 @@ impl Place {
     /// Makes one that nobody else can enter
     ///
     /// # Errors
-    /// When the system does not allow it.
+    /// When the system does not allow it; the error names the path.
     pub fn make() -> io::Result<Self> {
         let mut random = [0; 8];
         File::open("/dev/urandom")?.read_exact(&mut random)?;
         let owner = format!("{OWNER}{:016x}", u64::from_ne_bytes(random));
         let path = root().join(format!("{DIRECTORY}{owner}"));
-        DirBuilder::new().mode(0o700).create(&path)?;
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("cannot make {}: {error}", path.display()));
+        DirBuilder::new().mode(0o700).create(&path).map_err(named)?;
         match lock(&path) {
             Ok(lock) => Ok(Self { path, owner, _lock: lock }),
             Err(error) => {
                 remove(&path);
-                Err(error)
+                Err(named(error))
             }
         }
     }
@@ -95,8 +97,11 @@ pub fn dead(engine: &Path) -> Vec<Dead> {
         let ours = is.is_dir() && is.uid() == us && is.mode() & 0o077 == 0;
         let id = owner.strip_prefix(OWNER)?;
         let named = id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        // One without an engine was left before anything was made.
-        let here = fs::read(path.join(ENGINE)).map_or(true, |of| of == engine.as_os_str().as_bytes());
+        let here = match fs::read(path.join(ENGINE)) {
+            Ok(of) => of == engine.as_os_str().as_bytes(),
+            // Nothing was made for it: it is only just coming, and not held yet, or was left so.
+            Err(_) => is.modified().is_ok_and(|at| at.elapsed().is_ok_and(|age| age > COMING)),
+        };
         let lock = (ours && named && here).then(|| lock(&path).ok()).flatten()?;
         Some(Dead { path, owner, _lock: lock })
     });
@@ -146,3 +151,5 @@ const LOCK: &str = "lock";
 const ENGINE: &str = "engine";
 const DIRECTORY: &str = "sockwarden-";
 const OWNER: &str = "run-";
+/// Longest time that a place without its engine is taken for one that is only just made
+const COMING: Duration = Duration::from_secs(60);
