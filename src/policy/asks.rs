@@ -8,6 +8,7 @@ pub mod buildkit;
 mod changes;
 pub mod dockerfile;
 mod exporter;
+pub mod found;
 mod host;
 mod ids;
 mod mount;

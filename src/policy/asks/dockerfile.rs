@@ -2,7 +2,7 @@
 
 use crate::api::dockerfile::{BadDockerfile, Source, Taken};
 use crate::policy::ask::{Ask, Flag, What};
-use crate::policy::asks::buildkit::steps::{Found, real_name};
+use crate::policy::asks::found::{Found, real_name};
 
 /// What a Dockerfile asks for, or the triggers of an image that `of` names
 pub fn taken(read: Result<Vec<Source>, BadDockerfile>, of: &str) -> Found {

@@ -3,7 +3,8 @@
 use crate::api::buildkit::bridge::Solved;
 use crate::api::operation::Operation;
 use crate::policy::ask::{Ask, Object, What};
-use crate::policy::asks::buildkit::steps::{self, Found, Own};
+use crate::policy::asks::buildkit::steps::{self, Own};
+use crate::policy::asks::found::Found;
 use crate::policy::judge::{Decision, Facts, Judged, Verdict, granted, image_granted, image_names};
 use crate::policy::{Mode, Policy};
 

@@ -6,13 +6,13 @@
 use crate::api::buildkit::bridge::{Attestation, BuildResult, Ref, RefMap, Solved};
 use crate::api::buildkit::llb::{Definition, SourceOp};
 use crate::api::buildkit::op::{self, ExecOp, Meta, Mount, Op, SecretEnv, StepUlimit};
-use crate::api::image_ref::{ImageRef, Meaning, Named};
+use crate::api::image_ref::ImageRef;
 use crate::api::operation::Operation;
 use crate::api::request::{Protobuf, Request};
-use crate::policy::ask::{Ask, Flag, Object, What};
+use crate::policy::ask::{Ask, Flag, What};
 use crate::policy::asks::Asks;
 use crate::policy::asks::buildkit::options::is_of_session;
-use crate::policy::judge::RealName;
+use crate::policy::asks::found::{Found, real_name};
 use crate::policy::view::View;
 
 /// What is an owner's own of what steps name; nothing is asked of what is not known
@@ -24,15 +24,6 @@ pub struct Own<'a> {
     pub cache: Option<&'a str>,
     /// The cgroup that its steps run in
     pub cgroup: Option<&'a str>,
-}
-
-/// What was found in steps
-#[derive(Debug, Default)]
-pub struct Found {
-    /// Everything that is asked for, each thing once
-    pub asks: Vec<Ask>,
-    /// What images are called: with their digest, and without
-    pub names: Vec<RealName>,
 }
 
 /// What the steps ask for that an operation brings along
@@ -308,15 +299,6 @@ impl Steps<'_> {
         }
         self.all(|asks| asks.image(text, field));
     }
-}
-
-/// Both names of an image with a tag and a digest
-pub fn real_name(image: &ImageRef, field: &str) -> Option<RealName> {
-    let Meaning::Named(named @ Named { tag: Some(_), digest: Some(_), .. }) = image.meaning() else { return None };
-    let bare = Named { digest: None, ..named.clone() };
-    let names = vec![named.to_string(), bare.to_string()];
-    let (given, field) = (image.given().to_owned(), field.to_owned());
-    Some(RealName { object: Object::Image, field, given, names })
 }
 
 /// Different things that one build may ask for
