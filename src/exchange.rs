@@ -23,6 +23,7 @@ mod lower;
 mod own;
 mod paths;
 mod pins;
+mod pull;
 mod quotas;
 mod ready;
 mod sending;
@@ -206,6 +207,7 @@ impl Exchange {
         self.api_version = version.as_ref().map(ToString::to_string);
         let (operation, upload, _room) = self.read(call, body).await?;
         let version = self.enter(version).await?;
+        let puller = self.puller(&operation, version);
         let Ready { recorded, images, mut hold, volumes, during, soon } = self.prepare(operation, version).await?;
 
         let broken_off = BrokenOff::default();
@@ -216,7 +218,7 @@ impl Exchange {
                 hold = judge.hold();
                 Archive::new(upload, Load::new(judge), &broken_off).boxed()
             }
-            Some(upload) => match self.judged_context(&recorded, images.clone(), &mut hold)? {
+            Some(upload) => match self.judged_context(&recorded, puller, images.clone(), &mut hold)? {
                 Some(context) => Archive::new(upload, context, &broken_off).boxed(),
                 None => upload.map_err(Into::into).boxed(),
             },

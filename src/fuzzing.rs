@@ -91,7 +91,7 @@ pub fn context(data: &[u8]) {
     assert!(passed.is_empty() || passed.starts_with(b"PaxHeader\0"), "its first bytes are somebody else's");
     let again = read_context(&[&*passed, &[0; 1024]].concat(), passed.len().max(1));
     assert_eq!(again.as_ref(), Some(&(passed, last, dockerfile.clone())), "{}", context.escape_ascii());
-    let Ok(sources) = sources(&dockerfile, &BTreeMap::new()) else { return };
+    let Ok(sources) = sources(&dockerfile, &BTreeMap::new(), "") else { return };
     assert!(sources.iter().all(|source| source.line > 0));
 }
 

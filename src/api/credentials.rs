@@ -89,6 +89,22 @@ impl Headers for AuthConfig {
     }
 }
 
+impl AuthConfig {
+    /// Those for a registry, as `docker.io` or `localhost:5000`, by the rules of the engine (moby `registry/auth.go`)
+    pub fn of(&self, registry: &str) -> Auth {
+        let key = if registry == DOCKER_HUB { DOCKER_HUB_KEY } else { registry };
+        let all = self.0.as_ref();
+        let host = |address: &str| {
+            let bare = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://")).unwrap_or(address);
+            bare.split('/').next() == Some(key)
+        };
+        let found = all.and_then(|all| {
+            all.get(key).or_else(|| all.iter().find(|(address, _)| host(address)).map(|(_, credentials)| credentials))
+        });
+        Auth(found.map(|Plain(credentials)| credentials.clone()))
+    }
+}
+
 /// The engine's own reading of the keys is case-insensitive
 fn lower_keys(json: Json) -> Json {
     match json {
@@ -110,6 +126,9 @@ fn malformed(name: &str) -> String {
     format!("header {name} is not URL-safe base64 of the JSON of credentials")
 }
 
+const DOCKER_HUB: &str = "docker.io";
+/// What clients keep its credentials under
+const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 const AUTH: &str = "X-Registry-Auth";
 const CONFIG: &str = "X-Registry-Config";
 const CODEC: GeneralPurpose = GeneralPurpose::new(
@@ -134,5 +153,30 @@ mod tests {
         let auth = Some(CODEC.encode(r#"{"username":"u","username":"secret"}"#));
         let error = Auth::read(&RegistryHeaders { auth, ..RegistryHeaders::default() }).unwrap_err();
         assert!(!error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn a_registry_gets_its_own_credentials_and_no_others() {
+        let of = |user: &str| Plain(Credentials { username: user.to_owned(), ..Credentials::default() });
+        let all = [
+            ("https://index.docker.io/v1/", "hub"),
+            ("r.example", "plain"),
+            ("https://old.example/v1/", "old"),
+            ("localhost:5000", "port"),
+        ];
+        let config = AuthConfig(Some(all.map(|(address, user)| (address.to_owned(), of(user))).into()));
+        for (registry, user) in [
+            ("docker.io", Some("hub")),
+            ("r.example", Some("plain")),
+            ("old.example", Some("old")),
+            ("localhost:5000", Some("port")),
+            ("localhost", None),
+            ("index.docker.io", Some("hub")),
+            ("evil.example", None),
+        ] {
+            let Auth(found) = config.of(registry);
+            assert_eq!(found.map(|credentials| credentials.username).as_deref(), user, "{registry}");
+        }
+        assert_eq!(AuthConfig(None).of("r.example"), Auth(None));
     }
 }

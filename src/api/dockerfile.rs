@@ -33,6 +33,10 @@ pub struct Source {
     pub line: u32,
     /// As `FROM`, `COPY --from`, `ADD`, `ONBUILD ADD`
     pub instruction: &'static str,
+    /// As `linux/arm64/v8`, where `FROM` says so
+    pub platform: Option<String>,
+    /// Whether its stage is built: it is not behind the one that is the target
+    pub is_built: bool,
 }
 
 /// What is taken
@@ -46,10 +50,16 @@ pub enum Taken {
 
 /// What a Dockerfile takes from outside of its context, as any engine could read it
 ///
+/// `target` is the name of the last stage that is built; empty, or of no stage, all of them are.
+///
 /// # Errors
 /// When engines could read it in two ways, or what it takes cannot be known from its text.
-pub fn sources(text: &[u8], build_args: &BTreeMap<String, Option<String>>) -> Result<Vec<Source>, BadDockerfile> {
-    stages::read(text, build_args)
+pub fn sources(
+    text: &[u8],
+    build_args: &BTreeMap<String, Option<String>>,
+    target: &str,
+) -> Result<Vec<Source>, BadDockerfile> {
+    stages::read(text, build_args, target)
 }
 
 /// What the triggers of a base image take, `OnBuild` of its configuration, when a build begins from it

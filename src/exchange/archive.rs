@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes};
 use flate2::write::MultiGzDecoder;
 use hyper::body::{Body, Frame};
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::answer::{BoxError, Refused};
 use crate::stream::Upload;
@@ -32,7 +32,7 @@ pub trait Reading: Send + Sync + Unpin + 'static {
     fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Refused>;
 
     /// The verdict on what was found since this was last asked; what was read goes on when it is there
-    fn verdict(&mut self) -> Option<JoinHandle<Result<(), Refused>>>;
+    fn verdict(&mut self) -> Option<AbortOnDropHandle<Result<(), Refused>>>;
 
     /// The refusal of an archive whose compression is broken
     fn broken(&self, why: &'static str) -> Refused;
@@ -51,7 +51,7 @@ impl BrokenOff {
 
 /// What is being judged
 struct Judging {
-    verdict: JoinHandle<Result<(), Refused>>,
+    verdict: AbortOnDropHandle<Result<(), Refused>>,
     /// What may go on then
     read: Vec<u8>,
 }

@@ -4,14 +4,16 @@
 //! that, so nothing of it is built.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tokio::task::JoinHandle;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::answer::Refused;
 use crate::api::build::Build;
 use crate::api::context::BuildContext;
-use crate::api::dockerfile::{Taken, sources, triggers};
+use crate::api::dockerfile::{BadDockerfile, Source, Taken, sources, triggers};
 use crate::api::image_ref::{ImageRef, Meaning};
 use crate::api::operation::Operation;
 use crate::api::request::Request;
@@ -23,14 +25,15 @@ use crate::exchange::body::{Room, Share};
 use crate::exchange::finding::Finding;
 use crate::exchange::images::{Hold, Images};
 use crate::exchange::look::{self, SeenImage};
-use crate::owner::images::{Kept, Pulling};
+use crate::exchange::pull::Puller;
+use crate::owner::images::{Keeping, Kept};
 use crate::policy::Mode;
 use crate::policy::ask::{Ask, Object, What};
 use crate::policy::asks::dockerfile::{place, taken};
 use crate::policy::asks::found::Found;
 use crate::policy::images::{missing, name};
-use crate::policy::judge::RealName;
 use crate::policy::judge::found::judge_steps;
+use crate::policy::judge::{Decision, RealName};
 
 /// A build context that is read, and its judge
 pub struct JudgedContext {
@@ -47,46 +50,42 @@ struct JudgeOfDockerfile {
     engine: Arc<Engine>,
     /// Whose images are whose; none where they are everybody's
     images: Option<Images>,
+    puller: Puller,
     /// The build, as the ledger knows it
     build: String,
     arguments: BTreeMap<String, Option<String>>,
-    /// Whether every stage is built
-    is_whole: bool,
-    /// What the engine will pull
-    pulled: Arc<Mutex<Vec<Pulling>>>,
+    target: String,
 }
 
 impl Exchange {
-    /// Reads the context of a build with the classic builder; what the build is made of is added to what is held
+    /// Reads the context of a build that is pulled for; what the build is made of is added to what is held
     ///
     /// # Errors
     /// When its Dockerfile lies outside of it.
     pub(super) fn judged_context(
         &self,
         recorded: &Recorded,
+        puller: Option<Puller>,
         images: Option<Images>,
         hold: &mut Hold,
     ) -> Result<Option<JudgedContext>, Refused> {
         let Operation::BuildClassic(Request { query, .. }) = recorded.approved().operation() else { return Ok(None) };
-        let Build { remote, version, dockerfile, build_args, target, .. } = query;
-        // What is read elsewhere is not judged here, and passes only where a policy merely warns.
-        if self.policy.mode == Mode::Record || !remote.is_empty() || version == "2" {
-            return Ok(None);
-        }
+        let Some(puller) = puller else { return Ok(None) };
+        let Build { dockerfile, build_args, target, .. } = query;
         let context = BuildContext::new(&dockerfile.0, self.gate.limits.body_bytes)?;
-        let (build, pulled) = (self.id.clone(), Arc::default());
+        let build = self.id.clone();
         if let Some(images) = &images {
             let building = images.ledger.begin_build(&images.owner, &build, Kept::FromAll(hold.makes()));
-            *hold = std::mem::take(hold).building(building, Arc::clone(&pulled));
+            *hold = std::mem::take(hold).building(building);
         }
         let judge = JudgeOfDockerfile {
             finding: self.finding(),
             engine: Arc::clone(&self.gate.engine),
             images,
+            puller,
             build,
             arguments: build_args.0.clone().unwrap_or_default(),
-            is_whole: target.is_empty(),
-            pulled,
+            target: target.clone(),
         };
         let (share, room) = (Share::default(), self.gate.room.clone());
         Ok(Some(JudgedContext { context, judge: Arc::new(judge), share, room }))
@@ -103,10 +102,10 @@ impl Reading for JudgedContext {
         Ok(self.context.finish(out)?)
     }
 
-    fn verdict(&mut self) -> Option<JoinHandle<Result<(), Refused>>> {
+    fn verdict(&mut self) -> Option<AbortOnDropHandle<Result<(), Refused>>> {
         let dockerfile = self.context.dockerfile()?;
         let judge = Arc::clone(&self.judge);
-        Some(tokio::spawn(async move { judge.judge(&dockerfile).await }))
+        Some(AbortOnDropHandle::new(tokio::spawn(async move { judge.judge(&dockerfile).await })))
     }
 
     fn broken(&self, why: &'static str) -> Refused {
@@ -119,62 +118,83 @@ impl Reading for JudgedContext {
 struct Findings {
     found: Found,
     foreign: Vec<(Object, String, String)>,
-    pulled: Vec<Pulling>,
+    /// Bases whose triggers were read
+    bases: BTreeSet<String>,
+    /// Images that were pulled, each for a platform
+    pulled: BTreeSet<(String, String)>,
+}
+
+/// Lines that were read, and whose they are
+struct Lines {
+    of: String,
+    read: Result<Vec<Source>, BadDockerfile>,
+    /// Whether they are of a stage that is built
+    are_built: bool,
 }
 
 impl JudgeOfDockerfile {
     async fn judge(&self, dockerfile: &[u8]) -> Result<(), Refused> {
         let mut findings = Findings::default();
-        let mut unread = vec![("Dockerfile".to_owned(), sources(dockerfile, &self.arguments))];
-        let mut bases = BTreeSet::new();
-        while let Some((of, read)) = unread.pop() {
+        let read = sources(dockerfile, &self.arguments, &self.target);
+        let mut unread = vec![Lines { of: "Dockerfile".to_owned(), read, are_built: true }];
+        while let Some(Lines { of, read, are_built }) = unread.pop() {
+            let taken = taken(&read, &of);
+            // Nothing is pulled for what is refused anyway.
+            let passes = judge_steps(&self.finding.policy, taken.clone(), Vec::new()).decision != Decision::Deny;
+            findings.found.asks.extend(taken.asks);
+            findings.found.names.extend(taken.names);
             for source in read.iter().flatten() {
                 let Taken::Image(image) = &source.what else { continue };
-                let lines = self.look(image, place(&of, source), &mut findings).await?;
+                let is_built = are_built && source.is_built;
+                let pulls = is_built && (passes || self.finding.policy.mode == Mode::Warn);
+                let lines = self.look(image, source, place(&of, source), pulls, &mut findings).await?;
                 // The engine puts them behind the FROM.
-                if source.instruction == "FROM" && !lines.is_empty() && bases.insert(image.to_string()) {
-                    unread.push((format!("ONBUILD of {image}"), triggers(&lines)));
+                if source.instruction == "FROM" && !lines.is_empty() && findings.bases.insert(image.to_string()) {
+                    let of = format!("ONBUILD of {image}");
+                    unread.push(Lines { of, read: triggers(&lines), are_built: is_built });
                 }
             }
-            let Found { asks, names } = taken(read, &of);
-            findings.found.asks.extend(asks);
-            findings.found.names.extend(names);
         }
-        let Findings { found, foreign, pulled } = findings;
+        let Findings { found, foreign, .. } = findings;
         let said = foreign.first().map(|(_, given, _)| missing(given));
         let verdict = judge_steps(&self.finding.policy, found, foreign);
-        self.finding.settle("dockerfile", &verdict, said)?;
-        if let Ok(mut all) = self.pulled.lock() {
-            all.extend(pulled);
-        }
-        Ok(())
+        self.finding.settle("dockerfile", &verdict, said)
     }
 
     /// Looks up an image that a build takes, and returns its triggers
-    ///
-    /// What the engine does not have it pulls while it builds. Its triggers are known to nobody before.
-    async fn look(&self, image: &ImageRef, field: String, findings: &mut Findings) -> Result<Vec<String>, Refused> {
-        let is_named = matches!(image.meaning(), Meaning::Named(_));
-        // From here on the name stays what is looked at.
-        let kept = |images: &Images| images.ledger.build_on(&images.owner, &self.build, &name(image));
-        let is_kept = !is_named || self.images.as_ref().is_none_or(kept);
-        let seen = look::image(&self.engine, image.given(), &field).await?;
-        if let Some(images) = &self.images {
-            if !is_kept || seen.as_ref().is_some_and(|seen| !images.sees(seen)) {
-                findings.foreign.push((Object::Image, image.given().to_owned(), field));
-                return Ok(Vec::new());
-            }
-            // Behind the stage that is wanted nothing is pulled, and a claim would show the image as soon as another pulls it.
-            if seen.is_none() && is_named && self.is_whole {
-                match images.ledger.pull(&images.owner, &name(image), false) {
-                    Ok(pulling) => findings.pulled.push(pulling),
-                    Err(why) => {
-                        findings.found.asks.push(Ask { what: What::Taken(name(image), why.to_string()), field })
-                    }
-                }
-            }
+    async fn look(
+        &self,
+        image: &ImageRef,
+        source: &Source,
+        field: String,
+        pulls: bool,
+        findings: &mut Findings,
+    ) -> Result<Vec<String>, Refused> {
+        let platform = source.platform.as_ref().unwrap_or(&self.puller.platform);
+        if pulls {
+            self.pull(image, platform, findings).await?;
         }
-        let Some(SeenImage { given, field, found_as, id, tags, digests, triggers, owner: _ }) = seen else {
+        // From here on the name stays what is looked at.
+        let is_kept = match &self.images {
+            Some(images) if matches!(image.meaning(), Meaning::Named(_)) => self.keep(images, &name(image)).await,
+            _ => true,
+        };
+        let seen = look::image(&self.engine, image.given(), &field).await?;
+        let sees = |images: &Images| is_kept && seen.as_ref().is_none_or(|seen| images.sees(seen));
+        if !self.images.as_ref().is_none_or(sees) {
+            findings.foreign.push((Object::Image, image.given().to_owned(), field));
+            return Ok(Vec::new());
+        }
+        // The engine would pull it while it builds, and its triggers with it.
+        let unread = match &seen {
+            None if pulls => Some("its image is not there any more; build again".to_owned()),
+            Some(seen) if pulls && !seen.is_of(platform) => {
+                Some(format!("its image is of {}; say so with `--platform`, or leave it out", seen.platform))
+            }
+            _ => None,
+        };
+        findings.found.asks.extend(unread.map(|why| Ask { what: What::Unread(why), field: field.clone() }));
+        let Some(SeenImage { given, field, found_as, id, tags, digests, triggers, .. }) = seen else {
             return Ok(Vec::new());
         };
         if found_as.is_none() {
@@ -184,4 +204,31 @@ impl JudgeOfDockerfile {
         }
         Ok(triggers)
     }
+
+    /// Pulls what the engine would pull while it builds
+    async fn pull(&self, image: &ImageRef, platform: &str, findings: &mut Findings) -> Result<(), Refused> {
+        let there = look::image(&self.engine, image.given(), "").await?;
+        let lacks = !there.is_some_and(|there| there.is_of(platform));
+        if (self.puller.anew || lacks) && findings.pulled.insert((image.to_string(), platform.to_owned())) {
+            self.puller.pull(image, platform).await?;
+        }
+        Ok(())
+    }
+
+    /// Keeps a name for the build, if need be when others have pulled it
+    async fn keep(&self, images: &Images, name: &str) -> bool {
+        let begun = Instant::now();
+        loop {
+            match images.ledger.keep(&images.owner, &self.build, name) {
+                Keeping::Kept => return true,
+                Keeping::IsPulled if begun.elapsed() < PATIENCE => sleep(AGAIN).await,
+                Keeping::IsPulled | Keeping::Moves => return false,
+            }
+        }
+    }
 }
+
+/// Longest time that a build waits for others who pull what it is made of
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How often it looks
+const AGAIN: Duration = Duration::from_millis(50);

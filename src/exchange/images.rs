@@ -230,13 +230,19 @@ impl Images {
         if let Some(repository) = name.strip_suffix('*') {
             // Which tags come is known to the registry alone.
             if self.ledger.has_foreign(&self.owner, repository) {
-                let why = "another owner made some of its tags: pull those you need".to_owned();
+                let why = "another owner made, or builds on, some of its tags: pull those you need".to_owned();
                 found.facts.asks.push(taken(&name, why, field()));
             }
             return Ok(Hold::Nothing);
         }
-        let existed = self.id(&name).await?.is_some();
-        Ok(match self.ledger.pull(&self.owner, &name, existed) {
+        let there = look::image(&self.engine, &name, "").await?.filter(|image| image.found_as.is_some());
+        let mut pulling = self.ledger.pull(&self.owner, &name, there.is_some());
+        // It stays what a build has looked at that runs; that it is there for this caller as well the registry says.
+        if let (Err(Taken::InUse), Some(digest)) = (&pulling, there.and_then(|image| image.digest_of(&name))) {
+            pulling = self.ledger.pull_as_it_is(&self.owner, &name);
+            found.facts.pulls_as = Some(digest);
+        }
+        Ok(match pulling {
             Ok(pulling) => Hold::Pulling(pulling),
             Err(why) => {
                 found.facts.asks.push(taken(&name, why.to_string(), field()));

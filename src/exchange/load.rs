@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::answer::Refused;
 use crate::api::archive::{ImageArchive, Named};
@@ -83,13 +83,13 @@ impl Reading for Load {
         Ok(self.archive.finish(out)?)
     }
 
-    fn verdict(&mut self) -> Option<JoinHandle<Result<(), Refused>>> {
+    fn verdict(&mut self) -> Option<AbortOnDropHandle<Result<(), Refused>>> {
         let names = self.archive.names();
         if names.is_empty() {
             return None;
         }
         let judge = Arc::clone(&self.judge);
-        Some(tokio::spawn(async move { judge.judge(names).await }))
+        Some(AbortOnDropHandle::new(tokio::spawn(async move { judge.judge(names).await })))
     }
 
     fn broken(&self, why: &'static str) -> Refused {

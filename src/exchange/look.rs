@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::answer::Refused;
-use crate::api::image_ref::ImageRef;
+use crate::api::image_ref::{ImageRef, Meaning};
 use crate::api::operation::Operation;
 use crate::engine::{Engine, EngineError, Question, message};
 use crate::exchange::own::{Kind, OwnIds};
@@ -299,6 +299,28 @@ pub struct SeenImage {
     pub owner: Option<String>,
     /// Instructions that a build begins with which is made of it
     pub triggers: Vec<String>,
+    /// As `linux/arm64/v8`
+    pub platform: String,
+}
+
+impl SeenImage {
+    /// Its digest in the repository of one of its names, in full, if it was ever there
+    pub fn digest_of(&self, name: &str) -> Option<String> {
+        let repository = |name: &str| match ImageRef::read(name).ok()?.meaning() {
+            Meaning::Named(named) => Some(named.repository.clone()),
+            Meaning::Id(_) => None,
+        };
+        let wanted = repository(name)?;
+        self.digests.iter().find(|digest| repository(digest).as_ref() == Some(&wanted)).cloned()
+    }
+
+    /// Whether engines take it for one of the platform that is wanted, if any; of what is short for one that is not known
+    pub fn is_of(&self, wanted: &str) -> bool {
+        // They take both for one.
+        let full =
+            |platform: &str| platform.strip_suffix("arm64/v8").map_or(platform.into(), |os| format!("{os}arm64"));
+        wanted.is_empty() || full(wanted) == full(&self.platform)
+    }
 }
 
 /// The body of the answer, or the engine's own words when there is no such object
@@ -365,6 +387,12 @@ struct InspectedImage {
     digests: Option<Vec<String>>,
     #[serde(rename = "Config")]
     config: Option<ImageConfig>,
+    #[serde(rename = "Os", default)]
+    os: String,
+    #[serde(rename = "Architecture", default)]
+    architecture: String,
+    #[serde(rename = "Variant", default)]
+    variant: String,
 }
 
 #[derive(Deserialize)]
@@ -379,7 +407,8 @@ struct ImageConfig {
 
 impl InspectedImage {
     fn seen(self, name: &str, given: &ImageRef) -> SeenImage {
-        let Self { id, tags, digests, config } = self;
+        let Self { id, tags, digests, config, os, architecture, variant } = self;
+        let platform = [os, architecture, variant].join("/").trim_end_matches('/').to_owned();
         let read = |names: Option<Vec<String>>| -> Vec<ImageRef> {
             names.into_iter().flatten().filter_map(|name| ImageRef::read(&name).ok()).collect()
         };
@@ -395,6 +424,7 @@ impl InspectedImage {
             digests: full(&digests),
             owner: labels.and_then(|mut labels| labels.remove(OWNER_LABEL)),
             triggers: triggers.unwrap_or_default(),
+            platform,
         }
     }
 }

@@ -38,7 +38,7 @@ pub fn dockerfile(data: &[u8]) {
 
 /// What is taken, wherever it stands
 fn taken(text: &str, arguments: &BTreeMap<String, Option<String>>) -> Result<Vec<Taken>, Why> {
-    let read = sources(text.as_bytes(), arguments).map_err(|bad| {
+    let read = sources(text.as_bytes(), arguments, "").map_err(|bad| {
         assert!(!bad.to_string().contains('\n'), "{bad}");
         bad.why
     })?;

@@ -18,7 +18,7 @@ mod file;
 #[cfg(test)]
 mod tests;
 
-pub use self::building::{Building, Kept};
+pub use self::building::{Building, Keeping, Kept};
 pub use self::file::LedgerError;
 
 /// Who made or pulled which names
@@ -131,9 +131,31 @@ impl Ledger {
     /// Begins to pull a name; `existed` says whether the engine has it already
     ///
     /// # Errors
-    /// When another owner makes it at this moment, so that nobody could say which of the two is there in the end.
+    /// When another owner makes it at this moment, so that nobody could say which of the two is there in the end, or when a
+    /// build with the classic builder is made of it.
     pub fn pull(self: &Arc<Self>, owner: &Owner, name: &str, existed: bool) -> Result<Pulling, Taken> {
-        let mut book = self.lock();
+        let book = self.lock();
+        if book.builds.values().any(|build| build.holds(|held| held == name)) {
+            return Err(Taken::InUse);
+        }
+        self.begin_pull(book, owner, name, existed)
+    }
+
+    /// Begins to pull what a name is already, by its digest
+    ///
+    /// # Errors
+    /// When another owner makes it at this moment.
+    pub fn pull_as_it_is(self: &Arc<Self>, owner: &Owner, name: &str) -> Result<Pulling, Taken> {
+        self.begin_pull(self.lock(), owner, name, true)
+    }
+
+    fn begin_pull(
+        self: &Arc<Self>,
+        mut book: MutexGuard<'_, Book>,
+        owner: &Owner,
+        name: &str,
+        existed: bool,
+    ) -> Result<Pulling, Taken> {
         if book.is_full(owner.name(), 1) && !book.names.contains_key(name) {
             return Err(Taken::Full);
         }
@@ -162,7 +184,7 @@ impl Ledger {
         }
     }
 
-    /// Whether somebody else made, or makes, a name that begins so
+    /// Whether somebody else made, or makes, a name that begins so, or nobody may pull one anew
     pub fn has_foreign(&self, owner: &Owner, beginning: &str) -> bool {
         let book = self.lock();
         let other = |who: &String| **who != **owner.name();
@@ -171,6 +193,9 @@ impl Ledger {
             (None, Some(Claim::Left)) => true,
             (None, Some(Claim::Pulled { .. }) | None) => false,
         };
+        if book.builds.values().any(|build| build.holds(|held| held.starts_with(beginning))) {
+            return true;
+        }
         let from = book.names.range(beginning.to_owned()..);
         from.take_while(|(name, _)| name.starts_with(beginning)).any(|(_, entry)| foreign(entry))
     }

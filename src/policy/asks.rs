@@ -115,7 +115,7 @@ impl Asks {
     /// What an image that is committed fetches for whoever builds on it
     fn triggers(&mut self, lines: &Option<Vec<String>>) {
         let lines = lines.as_deref().unwrap_or_default();
-        self.0.extend(dockerfile::taken(triggers(lines), "OnBuild").asks);
+        self.0.extend(dockerfile::taken(&triggers(lines), "OnBuild").asks);
     }
 
     /// A repository with its tag given apart

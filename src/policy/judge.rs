@@ -36,6 +36,8 @@ pub struct Facts {
     pub borrowed: Vec<(Object, String, String)>,
     /// Full ids of objects the operation touches, to be sent in place of their names
     pub pins: Vec<Pin>,
+    /// The digest by which an image is pulled whose name has to stay what it is, in full
+    pub pulls_as: Option<String>,
     /// What objects are called, which the operation may call otherwise
     pub names: Vec<RealName>,
     /// What only the look-up showed to be asked for

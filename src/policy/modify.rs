@@ -17,11 +17,13 @@ use std::collections::BTreeMap;
 use crate::api::build::Build;
 use crate::api::create::Create;
 use crate::api::host_config::{Resources, Ulimit};
+use crate::api::image_ref::ImageRef;
 use crate::api::operation::Operation;
+use crate::api::parameters as q;
 use crate::api::request::{JsonBody, Protobuf, Request};
 use crate::api::value::{Plain, Words};
 use crate::policy::judge::Facts;
-use crate::policy::{Force, Limits, Line, Policy};
+use crate::policy::{Force, Limits, Line, Mode, Policy};
 
 /// The label that names an object's owner
 pub const OWNER_LABEL: &str = "sockwarden.owner";
@@ -81,6 +83,11 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
         }
         Operation::BuildClassic(Request { query, .. }) => {
             build(policy, limits, query, &mut changes);
+            // Its images are pulled before, so that their triggers are judged.
+            if query.pull && query.has_context() && policy.mode != Mode::Record {
+                query.pull = false;
+                changes.add("query.pull", true, false, None);
+            }
             let forced = facts.cgroup.clone().zip(policy.quota.cgroup.clone());
             changes.text("query.cgroupparent", &mut query.cgroup_parent, &forced);
             image::build(stamped, query);
@@ -91,6 +98,7 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
         Operation::BridgeSolve(Request { body: Protobuf(body), .. }) => {
             buildkit::bridge_solve(policy, limits, facts, body, &mut changes);
         }
+        Operation::ImagePull(Request { query, .. }) => pull(facts.pulls_as.as_deref(), query, &mut changes),
         Operation::BridgeReturn(Request { body: Protobuf(body), .. }) => image::returned(stamped, body),
         Operation::BuildHistory(Request { body: Protobuf(body), .. }) => builds::history(body, &mut changes),
         Operation::ImageCommit(Request { body, .. }) => image::commit(stamped, body),
@@ -165,6 +173,16 @@ fn force(force: &Force, body: &mut Create, changes: &mut Changes) {
             dropped.push(capability.clone());
             changes.add("HostConfig.CapDrop", "", capability, Some(line));
         }
+    }
+}
+
+/// By a digest, which leaves names alone
+fn pull(digest: Option<&str>, query: &mut q::Pull, changes: &mut Changes) {
+    if let (Some(digest), Some(image)) = (digest.and_then(|digest| ImageRef::read(digest).ok()), &mut query.from_image)
+    {
+        changes.add("query.fromImage", image.given(), digest.given(), None);
+        *image = digest;
+        query.tag.clear();
     }
 }
 

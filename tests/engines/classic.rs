@@ -18,6 +18,8 @@ use super::setting::Engine;
 use super::stage::Stage;
 use super::tar::{archive, disguised, entry, tar};
 
+mod pulled;
+
 const POLICY: &str = "version = 1\nextends = 'ci'\n";
 
 struct Play<'a> {
@@ -38,6 +40,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
     play.nothing_is_fetched_from_the_host();
     play.triggers_of_a_base_fetch_nothing();
     play.a_base_stays_what_it_was_when_it_was_judged();
+    play.a_base_that_is_pulled_brings_no_trigger_that_nobody_judged();
     play.what_another_made_is_no_base();
     play.nothing_is_served_to_others_under_a_files_name();
     play.what_was_refused_leaves_nothing();
@@ -197,24 +200,7 @@ impl Play<'_> {
             self.holds(&format!("{how}: a base"), made.text().contains("Successfully tagged"), made.text());
             let (repository, tag) = moved.split_once(':').unwrap();
             let moves = || ask(&socket, "POST", &format!("/images/{evil}/tag?repo={repository}&tag={tag}"), "");
-            let wait = format!("RUN : {moved} {bare}; until [ -e /go ]; do sleep 0.1; done\nFROM {moved}");
-            let packed = context(&wait);
-            let (told, answer) = std::thread::scope(|scope| {
-                let build = scope.spawn(|| build(&socket, "nocache=1&networkmode=none", &packed));
-                let told = self.step(&format!("{moved} {bare}")).map(|step| {
-                    let told = moves();
-                    let go = request(
-                        "PUT",
-                        &format!("/containers/{step}/archive?path=/"),
-                        &[],
-                        &tar(&[("go", b"")]),
-                        Framing::Length,
-                    );
-                    send(&self.engine.socket, &go, 1);
-                    told
-                });
-                (told, build.join().unwrap())
-            });
+            let (told, answer) = self.meanwhile(&socket, &format!("{moved} {bare}"), &format!("FROM {moved}"), moves);
             let Some(told) = told else { return self.holds(how, false, answer.text()) };
             let shown = format!("{} {} {}; {}", service.came(), told.status, told.text(), answer.text());
             if bare {
@@ -227,6 +213,28 @@ impl Play<'_> {
                 self.holds("the name is free again", told.status == 201, told.text());
             }
         }
+    }
+
+    /// Does something while a step of a build runs, whose command has a word in it, and lets the build go on with `lines`
+    fn meanwhile(
+        &self,
+        socket: &Path,
+        word: &str,
+        lines: &str,
+        act: impl FnOnce() -> Answer,
+    ) -> (Option<Answer>, Answer) {
+        let packed = context(&format!("RUN : {word}; until [ -e /go ]; do sleep 0.1; done\n{lines}"));
+        std::thread::scope(|scope| {
+            let build = scope.spawn(|| build(socket, "nocache=1&networkmode=none", &packed));
+            let told = self.step(word).map(|step| {
+                let told = act();
+                let target = format!("/containers/{step}/archive?path=/");
+                let go = request("PUT", &target, &[], &tar(&[("go", b"")]), Framing::Length);
+                send(&self.engine.socket, &go, 1);
+                told
+            });
+            (told, build.join().unwrap())
+        })
     }
 
     /// The container of a step that runs, by what stands in its command

@@ -94,7 +94,7 @@ fn play(engine: &Engine, service: &Loopback, case: &Case) -> Result<(), String> 
 /// What `sources` lists of the service, by its name there, or why it refuses the text
 fn names(text: &str, arguments: &[(&str, &str)]) -> (Option<BTreeSet<String>>, String) {
     let arguments = arguments.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect();
-    let listed = match sources(text.as_bytes(), &arguments) {
+    let listed = match sources(text.as_bytes(), &arguments, "") {
         Ok(listed) => listed,
         Err(bad) => return (None, bad.to_string()),
     };

@@ -41,6 +41,7 @@ mod images;
 mod limits;
 mod link;
 mod mutated;
+mod pulled;
 mod quota;
 mod reap;
 mod record;

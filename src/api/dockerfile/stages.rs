@@ -12,11 +12,17 @@ use crate::api::image_ref::ImageRef;
 /// Most stages of a Dockerfile, arguments before them, and things they take
 pub const MOST: usize = 1024;
 
-pub(super) fn read(text: &[u8], build_args: &BTreeMap<String, Option<String>>) -> Result<Vec<Source>, BadDockerfile> {
+pub(super) fn read(
+    text: &[u8],
+    build_args: &BTreeMap<String, Option<String>>,
+    target: &str,
+) -> Result<Vec<Source>, BadDockerfile> {
     let lines = Lines::read(text)?;
     let mut file = File {
         escape: lines.escape,
         build_args,
+        target: target.to_ascii_lowercase(),
+        is_past: false,
         arguments: BTreeMap::new(),
         stages: BTreeSet::new(),
         begun: 0,
@@ -69,7 +75,8 @@ pub(super) fn trigger(text: &str, line: u32, found: &mut Vec<Source>) -> Result<
         }
     };
     for what in taken().map_err(|why| bad(instruction, why))? {
-        keep(found, Source { what, line, instruction }).map_err(|why| bad(instruction, why))?;
+        let source = Source { what, line, instruction, platform: None, is_built: true };
+        keep(found, source).map_err(|why| bad(instruction, why))?;
     }
     Ok(())
 }
@@ -77,6 +84,10 @@ pub(super) fn trigger(text: &str, line: u32, found: &mut Vec<Source>) -> Result<
 struct File<'a> {
     escape: char,
     build_args: &'a BTreeMap<String, Option<String>>,
+    /// The last stage that is built, in lower case
+    target: String,
+    /// Whether that one is done
+    is_past: bool,
     /// Those before the first stage, with their defaults
     arguments: BTreeMap<String, Option<String>>,
     /// The names of the stages that are done, in lower case
@@ -91,14 +102,22 @@ struct File<'a> {
 impl File<'_> {
     fn instruction(&mut self, text: &str, name: Name, line: u32) -> Result<(), Why> {
         let read = plain(text, name)?;
+        let mut platform = None;
         let (taken, instruction) = match name {
-            Name::From => (self.from(&read)?.into_iter().map(Taken::Image).collect(), "FROM"),
+            Name::From => {
+                let image = self.from(&read)?;
+                platform = self.platform(&read)?;
+                (image.into_iter().map(Taken::Image).collect(), "FROM")
+            }
             Name::Copy => (images(&read, &self.stages)?, "COPY --from"),
             Name::Add => (addresses(&read, self.escape)?, "ADD"),
             Name::Arg if self.begun == 0 => return self.argument(&read),
             Name::Arg | Name::Onbuild | Name::Run | Name::Other | Name::Unknown => return Ok(()),
         };
-        taken.into_iter().try_for_each(|what| keep(&mut self.found, Source { what, line, instruction }))
+        let (platform, is_built) = (&platform, !self.is_past);
+        taken.into_iter().try_for_each(|what| {
+            keep(&mut self.found, Source { what, line, instruction, platform: platform.clone(), is_built })
+        })
     }
 
     /// `ARG` before the first stage
@@ -130,7 +149,10 @@ impl File<'_> {
         if self.begun > MOST {
             return Err(Why::Many);
         }
-        self.stages.extend(std::mem::replace(&mut self.current, name));
+        let done = std::mem::replace(&mut self.current, name);
+        // The first of a name is the target; of another alphabet's, which engines fold as well, there is no stage here.
+        self.is_past |= done.as_ref() == Some(&self.target);
+        self.stages.extend(done);
         let base = self.expand(base)?;
         match base.as_str() {
             "" => Err(Why::From),
@@ -138,6 +160,12 @@ impl File<'_> {
             base if is_stage(&self.stages, base) => Ok(None),
             base => ImageRef::read(base).map(Some).map_err(Why::Image),
         }
+    }
+
+    /// What `FROM` says of the platform
+    fn platform(&self, read: &Instruction<'_>) -> Result<Option<String>, Why> {
+        let said = read.flags.iter().rev().find_map(|flag| flag.strip_prefix("--platform="));
+        said.map(|said| self.expand(said)).transpose()
     }
 
     fn expand(&self, word: &str) -> Result<String, Why> {

@@ -9,7 +9,7 @@ fn read(text: &str) -> String {
 
 fn with(text: &str, args: &[(&str, Option<&str>)]) -> String {
     let args = args.iter().map(|(name, value)| ((*name).to_owned(), value.map(str::to_owned))).collect();
-    told(sources(text.as_bytes(), &args))
+    told(sources(text.as_bytes(), &args, ""))
 }
 
 fn told(read: Result<Vec<Source>, BadDockerfile>) -> String {
@@ -87,7 +87,7 @@ fn what_engines_read_in_two_ways_is_refused() {
         refused(&format!("FROM scratch\nADD x{odd}y /z"), "line 2: the character U+");
         refused(&format!("# x{odd}y\nFROM a"), "line 1: the character U+");
     }
-    assert!(told(sources(b"FROM a\n\nRUN \xff", &BTreeMap::new())).starts_with("line 3: it is not UTF-8"));
+    assert!(told(sources(b"FROM a\n\nRUN \xff", &BTreeMap::new(), "")).starts_with("line 3: it is not UTF-8"));
     for text in [
         "FROM a\nONBU\u{130}LD ADD http://h/x /y",
         "FROM a\nADD=x /",
@@ -260,4 +260,21 @@ fn a_refusal_is_one_line_with_the_place_and_the_way_out() {
     assert_eq!(said, expected);
     let said = read(&format!("FROM a\nJUNK{}\u{301} y", "x".repeat(200)));
     assert!(said.len() < 200 && said.ends_with("…` is no instruction"), "{said}");
+}
+
+#[test]
+fn the_platform_of_a_base_is_read_with_its_arguments() {
+    let text = "ARG P=linux/arm64\nFROM --platform=$P a\nFROM --platform=linux/amd64 b\nFROM c\n";
+    let read = sources(text.as_bytes(), &BTreeMap::new(), "").unwrap();
+    let platforms: Vec<Option<&str>> = read.iter().map(|source| source.platform.as_deref()).collect();
+    assert_eq!(platforms, [Some("linux/arm64"), Some("linux/amd64"), None]);
+}
+
+#[test]
+fn what_comes_after_the_target_is_listed_and_not_built() {
+    let text = "FROM a AS One\nADD http://h/a /\nFROM b AS two\nADD http://h/b /\nFROM c AS one\nCOPY --from=d / /\n";
+    for (target, built) in [("", 6), ("ONE", 2), ("two", 4), ("none", 6), ("2", 6), ("\u{17f}", 6)] {
+        let read = sources(text.as_bytes(), &BTreeMap::new(), target).unwrap();
+        assert_eq!((read.len(), read.iter().filter(|source| source.is_built).count()), (6, built), "{target}");
+    }
 }

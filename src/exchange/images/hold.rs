@@ -33,8 +33,6 @@ pub enum Hold {
     Building {
         /// The names
         making: Option<Making>,
-        /// What the engine pulls for it
-        pulled: Arc<Mutex<Vec<Pulling>>>,
         /// Keeps what it is made of
         _kept: Building,
     },
@@ -49,9 +47,9 @@ pub enum Hold {
 
 impl Hold {
     /// The same with what a build is made of
-    pub fn building(self, building: Building, pulled: Arc<Mutex<Vec<Pulling>>>) -> Self {
+    pub fn building(self, building: Building) -> Self {
         let making = if let Self::Making(making) = self { Some(making) } else { None };
-        Self::Building { making, pulled, _kept: building }
+        Self::Building { making, _kept: building }
     }
 
     /// The names that it makes
@@ -148,10 +146,7 @@ impl Hold {
             Self::Making(making) => making.made(),
             Self::Loading(all) => all_of(&all).into_iter().for_each(Making::made),
             Self::Pulling(pulling) => pulling.pulled(),
-            Self::Building { making, pulled, _kept: _ } => {
-                making.into_iter().for_each(Making::made);
-                all_of(&pulled).into_iter().for_each(Pulling::pulled);
-            }
+            Self::Building { making, _kept: _ } => making.into_iter().for_each(Making::made),
             Self::Removing { ledger, names } => ledger.removed(&names),
         }
     }

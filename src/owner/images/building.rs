@@ -2,7 +2,7 @@
 //!
 //! A build is judged by the names of its images, and looks them up when it runs, which may be much later: until it has
 //! ended nobody else makes one of them. What the classic builder finds under such a name may bring triggers that nobody has
-//! judged, so there the owner itself does not make one either.
+//! judged, so there the owner itself does not make one either, and nobody pulls it anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -42,6 +42,11 @@ impl Build {
         from && self.names.contains(name)
     }
 
+    /// Whether it is made of such a name that nobody may pull anew
+    pub fn holds(&self, is_such: impl FnMut(&String) -> bool) -> bool {
+        matches!(self.kept, Kept::FromAll(_)) && self.names.iter().any(is_such)
+    }
+
     /// Whether a name that `by` is making, so many times, may come to be another image than the one that was looked at
     fn may_move(&self, name: &str, (by, times): &(String, usize)) -> bool {
         let own = match &self.kept {
@@ -50,6 +55,17 @@ impl Build {
         };
         *by != self.owner || *times > own
     }
+}
+
+/// Whether a name is kept
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeping {
+    /// It stays what it is
+    Kept,
+    /// Not while somebody pulls it; soon, perhaps
+    IsPulled,
+    /// Somebody makes it just now
+    Moves,
 }
 
 /// A build that runs; ends when dropped
@@ -69,15 +85,26 @@ impl Ledger {
 
     /// Keeps a name for a build of this owner; whether that is done
     pub fn build_on(&self, owner: &Owner, build: &str, name: &str) -> bool {
+        self.keep(owner, build, name) == Keeping::Kept
+    }
+
+    /// Keeps a name for a build of this owner
+    pub fn keep(&self, owner: &Owner, build: &str, name: &str) -> Keeping {
         let mut book = self.lock();
         let Book { names, builds, serial: _ } = &mut *book;
-        let making = names.get(name).and_then(|entry| entry.making.as_ref());
-        let build = builds.get_mut(build).filter(|build| *build.owner == **owner.name());
-        let stays = |build: &&mut Build| !making.is_some_and(|making| build.may_move(name, making));
-        build.filter(stays).filter(|build| build.names.len() < MOST_NAMES).is_some_and(|build| {
-            build.names.insert(name.to_owned());
-            true
-        })
+        let entry = names.get(name);
+        let making = entry.and_then(|entry| entry.making.as_ref());
+        let Some(build) = builds.get_mut(build).filter(|build| *build.owner == **owner.name()) else {
+            return Keeping::Moves;
+        };
+        if making.is_some_and(|making| build.may_move(name, making)) || build.names.len() >= MOST_NAMES {
+            return Keeping::Moves;
+        }
+        if matches!(build.kept, Kept::FromAll(_)) && entry.is_some_and(|entry| !entry.pulling.is_empty()) {
+            return Keeping::IsPulled;
+        }
+        build.names.insert(name.to_owned());
+        Keeping::Kept
     }
 }
 

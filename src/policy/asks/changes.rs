@@ -20,7 +20,7 @@ pub(super) fn changes(changes: &[String], asks: &mut Asks) {
         } else if may_name_an_owner(change) {
             asks.add(What::ReservedLabel(change.clone()), field);
         } else {
-            asks.0.extend(taken(sources(change.as_bytes(), &BTreeMap::new()), &field).asks);
+            asks.0.extend(taken(&sources(change.as_bytes(), &BTreeMap::new(), ""), &field).asks);
         }
     }
 }

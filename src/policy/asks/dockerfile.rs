@@ -5,21 +5,19 @@ use crate::policy::ask::{Ask, Flag, What};
 use crate::policy::asks::found::{Found, real_name};
 
 /// What a Dockerfile asks for, or the triggers of an image that `of` names
-pub fn taken(read: Result<Vec<Source>, BadDockerfile>, of: &str) -> Found {
+pub fn taken(read: &Result<Vec<Source>, BadDockerfile>, of: &str) -> Found {
     let mut found = Found::default();
-    let sources = read.unwrap_or_else(|BadDockerfile { line, instruction, why }| {
-        let field = at(of, line, instruction);
-        found.asks.push(Ask { what: What::Unread(why.to_string()), field });
-        Vec::new()
-    });
-    for source in sources {
-        let field = place(of, &source);
-        let what = match source.what {
+    if let Err(BadDockerfile { line, instruction, why }) = read {
+        found.asks.push(Ask { what: What::Unread(why.to_string()), field: at(of, *line, instruction) });
+    }
+    for source in read.iter().flatten() {
+        let field = place(of, source);
+        let what = match &source.what {
             Taken::Image(image) => {
-                found.names.extend(real_name(&image, &field));
-                What::Image(image)
+                found.names.extend(real_name(image, &field));
+                What::Image(image.clone())
             }
-            Taken::Url(url) => What::Flag(Flag::Remote, url),
+            Taken::Url(url) => What::Flag(Flag::Remote, url.clone()),
         };
         found.asks.push(Ask { what, field });
     }
@@ -45,7 +43,7 @@ mod tests {
     #[test]
     fn each_line_that_fetches_is_an_ask_of_its_own() {
         let text = b"FROM a:1 AS x\nRUN true\nADD http://h.example/x /\nCOPY --from=b:2 / /\nFROM x\n";
-        let Found { asks, .. } = taken(sources(text, &BTreeMap::new()), "Dockerfile");
+        let Found { asks, .. } = taken(&sources(text, &BTreeMap::new(), ""), "Dockerfile");
         let said: Vec<String> = asks.iter().map(|ask| format!("{} ({})", ask.what, ask.field)).collect();
         assert_eq!(
             said,
@@ -59,7 +57,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_an_ask_that_no_policy_grants() {
-        let Found { asks, .. } = taken(sources(b"FROM a\nCOPY <<x /\n", &BTreeMap::new()), "Dockerfile");
+        let Found { asks, .. } = taken(&sources(b"FROM a\nCOPY <<x /\n", &BTreeMap::new(), ""), "Dockerfile");
         assert!(matches!(asks.as_slice(), [Ask { what: What::Unread(_), .. }]), "{asks:?}");
     }
 }

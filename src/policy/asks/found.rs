@@ -5,7 +5,7 @@ use crate::policy::ask::{Ask, Object};
 use crate::policy::judge::RealName;
 
 /// What was found
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Found {
     /// Everything that is asked for, each thing once
     pub asks: Vec<Ask>,
