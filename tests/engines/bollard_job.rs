@@ -14,6 +14,7 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use tokio::io::AsyncWriteExt as _;
 
 use super::gate::Gate;
+use super::http::PATIENCE;
 use super::setting::Engine;
 use super::stage::Stage;
 use super::tar::tar;
@@ -34,7 +35,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
             job.images().await;
             job.refusals().await;
         };
-        tokio::time::timeout(std::time::Duration::from_secs(120), work).await.unwrap();
+        tokio::time::timeout(5 * PATIENCE, work).await.unwrap();
     });
     Vec::new()
 }
@@ -47,7 +48,9 @@ struct Job {
 
 impl Job {
     async fn new(socket: &Path, prefix: &str) -> Self {
-        let docker = Docker::connect_with_socket(&socket.display().to_string(), 60, API_DEFAULT_VERSION).unwrap();
+        let docker =
+            Docker::connect_with_socket(&socket.display().to_string(), PATIENCE.as_secs(), API_DEFAULT_VERSION)
+                .unwrap();
         let docker = docker.negotiate_version().await.unwrap();
         Self { docker, prefix: prefix.to_owned(), image: format!("{prefix}app:1") }
     }

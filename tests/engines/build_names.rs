@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::buildx::Buildx;
 use super::gate::Gate;
-use super::http::ask;
+use super::http::{ask, listed};
 use super::setting::Engine;
 use super::stage::Stage;
 
@@ -197,7 +197,7 @@ impl Play<'_> {
 
     fn what_was_built_goes_with_its_owner(&mut self) {
         self.gate.stop();
-        let left = ask(&self.engine.socket, "GET", "/images/json", "").json();
+        let left = listed(&self.engine.socket, "/images/json").json();
         let of_this_run = |image: &&Value| image.to_string().contains(&self.prefix);
         let left: Vec<String> = left.as_array().unwrap().iter().filter(of_this_run).map(Value::to_string).collect();
         let only_the_hosts = left.len() == 1 && left[0].contains(&self.name("image:1"));

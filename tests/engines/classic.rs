@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::build::loopback::Loopback;
 use super::gate::Gate;
-use super::http::{Answer, Framing, ask, request, send};
+use super::http::{Answer, Framing, PATIENCE, ask, request, send};
 use super::setting::Engine;
 use super::stage::Stage;
 use super::tar::{archive, disguised, entry, tar};
@@ -240,7 +240,7 @@ impl Play<'_> {
     /// The container of a step that runs, by what stands in its command
     fn step(&self, word: &str) -> Option<String> {
         let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(60) {
+        while begun.elapsed() < PATIENCE {
             let there = ask(&self.engine.socket, "GET", "/containers/json", "").json();
             let is_it = |there: &&Value| there["Command"].as_str().is_some_and(|command| command.contains(word));
             if let Some(step) = there.as_array().into_iter().flatten().find(is_it) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::http::ask;
+use super::http::{PATIENCE, listed};
 use super::setting::Engine;
 
 /// Runs on one engine; says what failed
@@ -20,7 +20,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
     let prefix = format!("swt-run-{}-", std::process::id());
     let socket = engine.socket.as_path();
     let left = || {
-        let lists = ["/containers/json?all=1", "/networks", "/volumes"].map(|list| ask(socket, "GET", list, "").text());
+        let lists = ["/containers/json?all=1", "/networks", "/volumes"].map(|list| listed(socket, list).text());
         lists.iter().filter(|list| list.contains(&prefix)).count()
     };
     // The engines share our `/tmp`.
@@ -124,7 +124,7 @@ fn docker(engine: &Engine) -> String {
 fn until(what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

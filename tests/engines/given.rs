@@ -260,7 +260,7 @@ fn compose(place: &Place, failed: &mut Vec<String>) {
 services:
   web:
     image: busybox:test
-    command: [sleep, '100']
+    command: [sleep, '10000']
     init: true
     stop_grace_period: 0s
     volumes:
@@ -317,7 +317,7 @@ fn older_clients(place: &Place, failed: &mut Vec<String>) {
 fn grandchildren(place: &Place, failed: &mut Vec<String>) {
     let name = format!("{}-parent", place.volume.1);
     let binds = "-v /data/project/below:/b -v /ws/project/below:/w:ro -v /data:/all:ro";
-    place.job.must(&format!("docker run -d --init --network none --name {name} {binds} busybox:test sleep 100"));
+    place.job.must(&format!("docker run -d --init --network none --name {name} {binds} busybox:test sleep 10000"));
     place.inside.is_called_by(&place.engine, &place.id(&name));
     for (bind, expected) in [("/b:/x", "made-here"), ("/w:/x", "made-here"), ("/all:/x", "out\nproject")] {
         let (said, _) = runs(place, "", bind, "ls -1 /x");

@@ -37,18 +37,48 @@ impl Answer {
 
 /// Sends a request with a length and `Connection: close`, and reads its answer
 ///
-/// An engine prunes one after the other, and refuses whoever comes in between: that is asked again.
+/// An engine prunes one after the other, and refuses whoever comes in between; the oldest one adds up its disk's use in the
+/// same way. That is asked again.
 pub fn ask(socket: &Path, method: &str, target: &str, body: &str) -> Answer {
     let begun = Instant::now();
     loop {
         let mut answers = send(socket, &request(method, target, &[], body.as_bytes(), Framing::Length), 1);
         assert_eq!(answers.len(), 1, "{method} {target} got {answers:?}");
         let answer = answers.remove(0);
-        let is_taken = answer.status == 409 && answer.text().contains("a prune operation is already running");
-        if !is_taken || begun.elapsed() > Duration::from_secs(60) {
+        let said = if answer.is_success() { String::new() } else { answer.text() };
+        let is_taken = ["a prune", "a disk usage"]
+            .iter()
+            .any(|what| said.contains(&format!("{what} operation is already running")));
+        if !is_taken || begun.elapsed() > PATIENCE {
             return answer;
         }
         std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// What an engine has in a list
+///
+/// A list fails when something in it is removed by another test at that moment; taken for an empty one, it would show
+/// everything as gone.
+pub fn listed(engine: &Path, target: &str) -> Answer {
+    let begun = Instant::now();
+    loop {
+        let answer = ask(engine, "GET", target, "");
+        if answer.is_success() {
+            return answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "GET {target}: {} {}", answer.status, answer.text());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Removes something from an engine, as far as it is there
+///
+/// A busy engine may say that a container it was to kill does not end, and leave it there: it is told again.
+pub fn removed(engine: &Path, target: &str) {
+    let begun = Instant::now();
+    while ask(engine, "DELETE", target, "").status >= 500 && begun.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 
@@ -58,6 +88,33 @@ pub fn open(socket: &Path, target: &str) -> UnixStream {
     stream.write_all(format!("GET {target} HTTP/1.1\r\nHost: docker\r\n\r\n").as_bytes()).unwrap();
     stream.read_exact(&mut [0; 12]).unwrap();
     stream
+}
+
+/// What an open stream tells until that is enough
+pub fn until(mut stream: UnixStream, is_enough: impl Fn(&str) -> bool) -> String {
+    let (mut received, begun) = (Vec::new(), Instant::now());
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    loop {
+        let told = String::from_utf8_lossy(&whole_chunks(&received)).into_owned();
+        if is_enough(&told) {
+            return told;
+        }
+        let mut piece = [0; 65536];
+        let length = stream.read(&mut piece).unwrap_or(0);
+        assert!(length > 0 && begun.elapsed() < PATIENCE, "never came to it: {told}");
+        received.extend(&piece[..length]);
+    }
+}
+
+/// The chunks that are whole, behind the rest of a head
+fn whole_chunks(received: &[u8]) -> Vec<u8> {
+    let head = received.windows(4).position(|window| window == b"\r\n\r\n").map_or(received.len(), |end| end + 4);
+    let (mut rest, mut body) = (&received[head..], Vec::new());
+    while let Some((chunk, after)) = chunk(rest) {
+        body.extend(chunk);
+        rest = after;
+    }
+    body
 }
 
 /// How the end of a body is told
@@ -175,13 +232,21 @@ fn answers(mut bytes: &[u8], bodies: Bodies) -> Option<Vec<Answer>> {
 fn chunks(mut bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut body = Vec::new();
     loop {
-        let end = bytes.windows(2).position(|window| window == b"\r\n")?;
-        let size = usize::from_str_radix(std::str::from_utf8(&bytes[..end]).ok()?.trim(), 16).ok()?;
-        let chunk = bytes.get(end + 2..end + 2 + size)?;
+        let (chunk, after) = chunk(bytes)?;
         body.extend(chunk);
-        bytes = bytes.get(end + 2 + size + 2..)?;
-        if size == 0 {
+        bytes = after;
+        if chunk.is_empty() {
             return Some((body, bytes));
         }
     }
 }
+
+/// The first chunk, and what is behind it
+fn chunk(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = bytes.windows(2).position(|window| window == b"\r\n")?;
+    let size = usize::from_str_radix(std::str::from_utf8(&bytes[..end]).ok()?.trim(), 16).ok()?;
+    Some((bytes.get(end + 2..end + 2 + size)?, bytes.get(end + 2 + size + 2..)?))
+}
+
+/// Time in which a busy engine must have done what it was told
+pub const PATIENCE: Duration = Duration::from_secs(120);

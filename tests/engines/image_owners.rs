@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::gate::Gate;
-use super::http::{Answer, Framing, ask, request, send};
+use super::http::{Answer, Framing, PATIENCE, ask, request, send};
 use super::setting::Engine;
 use super::stage::Stage;
 use super::tar::tar;
@@ -314,7 +314,8 @@ impl Play<'_> {
         // What became of the name is asked of the engine once the answer has ended.
         let begun = std::time::Instant::now();
         let mut answer = self.give(1, "tag", &name, &[]);
-        while !answer.is_success() && begun.elapsed() < std::time::Duration::from_secs(20) {
+        while !answer.is_success() && begun.elapsed() < PATIENCE {
+            std::thread::sleep(std::time::Duration::from_millis(50));
             answer = self.give(1, "tag", &name, &[]);
         }
         self.holds("another may have it then", answer.is_success(), answer.text());

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::gate::Gate;
-use super::http::{Answer, ask};
+use super::http::{Answer, ask, listed};
 use super::setting::Engine;
 use super::stage::Stage;
 
@@ -99,7 +99,7 @@ impl<'a> Play<'a> {
             self.check(attached.is_some(), format!("{name} is no network of the container: {found}"));
             // A neighbour finds it by that name; whether packets pass hangs on filters that all engines here share.
             let found = format!("ping -c 1 -W 1 {name} | grep -q '^PING {name} (' && exit");
-            let ping = format!("for _ in 1 2 3 4 5; do {found}; sleep 1; done; exit 1");
+            let ping = format!("for _ in $(seq 60); do {found}; sleep 1; done; exit 1");
             let body = json!({"Image": self.image, "Cmd": ["sh", "-c", ping], "HostConfig": {"NetworkMode": name}});
             let peer = to(&gate, "POST", "/containers/create", &body).json();
             let peer = peer["Id"].as_str().unwrap_or_default().to_owned();
@@ -216,7 +216,7 @@ impl<'a> Play<'a> {
     /// Every object of the play that the engine has, by kind and name
     fn all(&self) -> Vec<String> {
         let list = |target: &str, at: &str, name: &str| -> Vec<String> {
-            let answer = to(&self.engine.socket, "GET", target, &Value::Null).json();
+            let answer = listed(&self.engine.socket, target).json();
             let list = answer.pointer(at).and_then(Value::as_array).cloned().unwrap_or_default();
             let names = list.iter().filter_map(|one| one.pointer(name)).filter_map(Value::as_str).map(str::to_owned);
             names.filter(|name| name.contains(&self.prefix)).map(|name| format!("{target} {name}")).collect()

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::http::{Framing, ask, request};
+use super::http::{Framing, ask, removed, request};
 use super::setting::Engine;
 
 /// A running job container; removed with its anonymous volumes when dropped
@@ -53,7 +53,7 @@ impl Job {
         ];
         let mut body = json!({
             "Image": "busybox:test",
-            "Cmd": ["sleep", "1000"],
+            "Cmd": ["sleep", "10000"],
             "Env": ["HOME=/root", "PATH=/bin:/usr/bin", "DOCKER_HOST=unix:///var/run/docker.sock"],
             "HostConfig": {"Binds": binds, "Init": false},
         });
@@ -125,7 +125,7 @@ impl Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        self.ask("DELETE", "?force=1&v=1");
+        removed(&self.engine, &format!("/containers/{}?force=1&v=1", self.id));
     }
 }
 
@@ -151,4 +151,4 @@ fn merge(into: &mut Value, more: Value) {
 }
 
 /// How long a script may be silent
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);

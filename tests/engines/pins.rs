@@ -9,7 +9,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::{Value, json};
 
 use super::gate::Gate;
-use super::http::ask;
+use super::http::{PATIENCE, ask};
 use super::pin_root::PinRoot;
 use super::setting::Engine;
 
@@ -64,7 +64,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
             "the pin of a container that exists was taken away".to_owned(),
         );
         ask(&gate.socket(), "DELETE", &format!("/containers/{id}"), "");
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + PATIENCE;
         while fs::read_dir(&pins).unwrap().count() > 0 && Instant::now() < until {
             sleep(Duration::from_millis(200));
         }

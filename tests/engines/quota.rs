@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::gate::Gate;
-use super::http::{Answer, ask};
+use super::http::{Answer, PATIENCE, ask, listed};
 use super::setting::Engine;
 
 /// Runs on one engine; says what failed
@@ -306,7 +306,7 @@ impl<'a> Job<'a> {
 
     /// Names of the volumes that this job made
     fn own_volumes(&self) -> Vec<String> {
-        let volumes = self.engine("GET", "/volumes", "").json()["Volumes"].as_array().cloned().unwrap_or_default();
+        let volumes = listed(self.target, "/volumes").json()["Volumes"].as_array().cloned().unwrap_or_default();
         let names = volumes.iter().map(|volume| volume["Name"].as_str().unwrap_or("").to_owned());
         names.filter(|name| name.starts_with(&self.prefix)).collect()
     }
@@ -368,7 +368,7 @@ impl Carried {
 
 /// Waits until something holds; says whether it came to that
 fn wait(holds: impl Fn() -> bool) -> bool {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + PATIENCE;
     while !holds() {
         if Instant::now() > until {
             return false;

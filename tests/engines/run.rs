@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::case::{Case, Effect, cases};
 use super::gate::Gate;
-use super::http::{Answer, ask, send};
+use super::http::{Answer, PATIENCE, ask, send};
 use super::setting::{Engine, on_each_engine};
 use super::stage::{Needs, Stage};
 
@@ -81,7 +82,9 @@ impl<'a> Play<'a> {
             }
         }
         let suffix = if case.policy == "ci" { gate.suffix() } else { String::new() };
-        let worked = case.effect.as_ref().map(|effect| self.sees(case, effect, &names, &suffix));
+        let look = |effect| self.sees(case, effect, &names, &suffix);
+        let worked =
+            case.effect.as_ref().map(|effect| if case.is_attack() { look(effect) } else { comes(|| look(effect)) });
         let now = self.stage.snapshot();
         if case.is_attack() {
             if let Some(Ok(seen)) = worked {
@@ -108,7 +111,8 @@ impl<'a> Play<'a> {
         let answers = send(&self.engine.socket, &case.bytes(&stage.names), case.answers.len());
         let expected = case.works_on.as_ref().is_none_or(|engines| engines.contains(&self.engine.name));
         let Some(effect) = &case.effect else { return };
-        match (self.sees(case, effect, &stage.names, ""), expected) {
+        let look = || self.sees(case, effect, &stage.names, "");
+        match (if expected { comes(look) } else { look() }, expected) {
             (Err(seen), true) => {
                 problems.push(format!("no attack at all: the bare engine said {} and shows {seen}", told(&answers)));
             }
@@ -172,6 +176,18 @@ fn on_the_engine(target: &str, suffix: &str) -> Option<String> {
     let named = ["containers", "networks", "volumes"].contains(&kind) && !name.starts_with("json");
     let is_id = name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     (named && !is_id && !suffix.is_empty()).then(|| format!("/{kind}/{name}{suffix}{rest}"))
+}
+
+/// What an engine does may come after its answer, to the second of two requests above all
+fn comes(look: impl Fn() -> Result<String, String>) -> Result<String, String> {
+    let begun = Instant::now();
+    loop {
+        let seen = look();
+        if seen.is_ok() || begun.elapsed() > PATIENCE {
+            return seen;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn told(answers: &[Answer]) -> String {

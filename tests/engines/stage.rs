@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::http::ask;
+use super::http::{PATIENCE, ask, listed};
 
 /// Objects of one test on one engine, all with one prefix; removed when dropped
 pub struct Stage {
@@ -211,20 +211,8 @@ fn remove(engine: &Path, prefix: &str, keep: &BTreeMap<String, Value>) -> Vec<St
 }
 
 /// Of a list, what has the prefix in its description
-///
-/// A list fails when something in it is removed by another test at that moment; taken for an empty one, it would show
-/// everything as gone.
 fn objects(engine: &Path, target: &str, list: &str, prefix: &str) -> Vec<Value> {
-    let begun = Instant::now();
-    let answer = loop {
-        let answer = ask(engine, "GET", target, "");
-        if answer.is_success() {
-            break answer.json();
-        }
-        assert!(begun.elapsed() < PATIENCE, "GET {target}: {} {}", answer.status, answer.text());
-        std::thread::sleep(Duration::from_millis(100));
-    };
-    let all = answer.pointer(list).and_then(Value::as_array).cloned().unwrap_or_default();
+    let all = listed(engine, target).json().pointer(list).and_then(Value::as_array).cloned().unwrap_or_default();
     all.into_iter().filter(|object| object.to_string().contains(prefix)).collect()
 }
 
@@ -239,6 +227,3 @@ const LISTS: &[(&str, &str, &[&str])] = &[
     ("/volumes", "/Volumes", &["/Name", "/Driver", "/Options", "/Labels"]),
     ("/images/json", "", &["/Id", "/RepoTags", "/Labels"]),
 ];
-
-/// Time in which a busy engine must have done what it was told
-const PATIENCE: Duration = Duration::from_secs(60);

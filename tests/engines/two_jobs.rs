@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::gate::Gate;
-use super::http::ask;
+use super::http::{ask, listed, removed};
 use super::job::{Job, Output};
 use super::pin_root::PinRoot;
 use super::setting::Engine;
@@ -123,7 +123,9 @@ impl<'a> Play<'a> {
             let seen = self.jobs[index].run(SEEN);
             self.succeeds(&format!("{name}: lists"), &seen);
             self.expect(&format!("{name}: lists"), &seen.stdout.replace('\n', " "), &self.all_of(index));
-            let said = self.jobs[index].run("docker exec app-web cat /data/said");
+            // What is up has begun, and may not have come to its first command yet.
+            let said = "until [ -s /data/said ]; do sleep 0.1; done; cat /data/said";
+            let said = self.jobs[index].run(&format!("docker exec app-web sh -c '{said}'"));
             self.expect(&format!("{name}: what is mounted in its service"), said.stdout.trim(), name);
             // By the other's id and name, and the host's.
             let other = self.jobs[1 - index].must("docker inspect -f '{{.Id}}' app-web");
@@ -236,7 +238,7 @@ impl<'a> Play<'a> {
     fn made_by_jobs(&self) -> Vec<(String, String)> {
         let mut found = Vec::new();
         for (list, within, name, labels) in LISTS {
-            let all = ask(&self.engine.socket, "GET", list, "").json();
+            let all = listed(&self.engine.socket, list).json();
             for object in all.pointer(within).and_then(Value::as_array).into_iter().flatten() {
                 let owner = object.pointer(labels).and_then(|labels| labels["sockwarden.owner"].as_str());
                 let owner = owner.filter(|owner| self.jobs.iter().any(|job| job.id() == *owner));
@@ -308,11 +310,11 @@ impl Drop for Host<'_> {
         for target in
             [format!("/containers/{name}?force=1"), format!("/containers/{name}-idle"), format!("/networks/{name}-net")]
         {
-            ask(self.engine, "DELETE", &target, "");
+            removed(self.engine, &target);
         }
         // The jobs that have one of them mounted are gone by now.
         for volume in ["vol", "ws"] {
-            ask(self.engine, "DELETE", &format!("/volumes/{name}-{volume}?force=1"), "");
+            removed(self.engine, &format!("/volumes/{name}-{volume}?force=1"));
         }
     }
 }
@@ -331,4 +333,4 @@ const LISTS: [(&str, &str, &str, &str); 3] = [
 ];
 
 /// How long what a job made may outlive it
-const SECONDS: Duration = Duration::from_secs(20);
+const SECONDS: Duration = Duration::from_secs(90);

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::base::Base;
 use super::oracle::Ground;
-use crate::engines::http::{Answer, ask, send};
+use crate::engines::http::{Answer, PATIENCE, ask, removed, send};
 use crate::engines::setting::Engine;
 use crate::engines::stage::Stage;
 
@@ -293,13 +294,22 @@ impl World {
     }
 
     pub(super) fn get(&self, target: &str) -> Value {
-        let answer = ask(&self.engine, "GET", target, "");
-        if answer.is_success() { answer.json() } else { Value::Null }
+        let begun = Instant::now();
+        loop {
+            let answer = ask(&self.engine, "GET", target, "");
+            if answer.is_success() {
+                return answer.json();
+            }
+            // What a busy engine cannot tell is not gone.
+            if answer.status < 500 || begun.elapsed() > PATIENCE {
+                return Value::Null;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
     }
 
     pub(super) fn delete(&self, target: &str) {
-        // One that is gone already is as good as removed.
-        ask(&self.engine, "DELETE", target, "");
+        removed(&self.engine, target);
     }
 }
 
