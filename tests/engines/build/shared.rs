@@ -1,6 +1,6 @@
 //! What builds share by a name that anybody can say: cache mounts, directories that were copied before, imported caches.
 
-use super::{ALL, Attempt, Failure, GoesWell as _, NEWER, Sides};
+use super::{ALL, Attempt, Failure, GoesWell as _, NEWER, Sides, records};
 use crate::engines::buildkit::build::{BRIDGE_SOLVE, BUILD_ID, Build, built, id};
 use crate::engines::buildkit::llb::Run;
 use crate::engines::buildkit::message::{Message, found, text};
@@ -32,6 +32,8 @@ async fn kept(sides: &Sides) -> Result<String, Failure> {
     let result = text(&answer, &[3, 3, 1]);
     build.read(&result, "/out").await.goes_well("the victim's step")?;
     build.end(&result).await.goes_well("the victim's build")?;
+    // One that is in use still would not be found by its name.
+    records::cached(sides).await?;
     // Operations of the definition, their mounts, the cache's id.
     let ops = found(&answer, &[3, 3, 2, 1]);
     let names = ops.iter().flat_map(|op| found(op, &[2, 2, 20, 1]));

@@ -8,7 +8,7 @@ use crate::engines::buildkit::client::{Client, Reply, frame};
 use crate::engines::buildkit::llb::Run;
 use crate::engines::buildkit::message::{Message, found, text};
 use crate::engines::buildkit::session::{Offer, Session};
-use crate::engines::http::ask;
+use crate::engines::http::{PATIENCE, ask};
 use crate::engines::setting::Engine;
 
 /// Plays on one engine; what failed
@@ -237,7 +237,8 @@ async fn log(sides: &Sides, victim: &Victim) -> Attempt {
             }
             Err(answers.rest().await.into())
         };
-        tokio::time::timeout(super::SHORT, listening).await.unwrap_or_else(|_| Err("silence".to_owned().into()))
+        // The log of a build that runs has no end.
+        tokio::time::timeout(PATIENCE, listening).await.unwrap_or_else(|_| Err("silence".to_owned().into()))
     })
     .await
 }
@@ -292,12 +293,19 @@ async fn told_apart(sides: &Sides, victim: &Victim) -> Attempt {
         let calls = asked.map(|(path, metadata, message)| {
             let client = &client;
             async move {
-                // A log that runs is as good as any other answer that is not the one for what is missing.
-                let call = client.call(path, metadata, message);
-                let said = match tokio::time::timeout(super::SHORT, call).await {
-                    Ok(reply) => format!("{} {}", reply.status, reply.said),
-                    Err(_) => "no end".to_owned(),
+                let call = async {
+                    let mut answers = match client.start(path, metadata, frame(0, message.as_ref())).await {
+                        Ok(answers) => answers,
+                        Err(error) => return error.to_string(),
+                    };
+                    // A log that runs has no end, and is as good as any other answer that is not the one for what is missing.
+                    if path == STATUS && answers.next().await.is_some() {
+                        return "a log".to_owned();
+                    }
+                    let reply = answers.rest().await;
+                    format!("{} {}", reply.status, reply.said)
                 };
+                let said = tokio::time::timeout(PATIENCE, call).await.unwrap_or_else(|_| "no end".to_owned());
                 format!("{path}: {}", said.split(" [record ").next().unwrap_or_default().replace(name, "NAME"))
             }
         });

@@ -45,13 +45,22 @@ impl Build {
         let solve = [solve.as_ref(), more.as_ref()].concat();
         let caller = client.clone();
         let mut job = AbortOnDropHandle::new(tokio::spawn(async move { caller.call(SOLVE, &[], solve).await }));
-        // The job answers at its end, or when it is refused; the other call only once it is there.
+        // The job answers at its end, or when it is refused; the other call once the job is there, or when the engine has
+        // waited three seconds for it, which a busy one may need.
         let of_ours = [(BUILD_ID, reference.as_str())];
-        let ping = client.call(PING, &of_ours, "");
+        let there = async {
+            loop {
+                let there = client.call(PING, &of_ours, "").await.ok();
+                if !there.as_ref().is_err_and(|reply| reply.said.contains("no such job")) {
+                    return there;
+                }
+            }
+        };
         tokio::select! {
-            ended = &mut job => Err(ended.unwrap()),
-            there = ping => there.ok().map(|_| Self { reference: reference.clone(), session, client: client.clone(), offered, job }),
-        }
+            ended = &mut job => return Err(ended.unwrap()),
+            there = there => there?,
+        };
+        Ok(Self { reference, session, client, offered, job })
     }
 
     /// Has the built-in frontend read the Dockerfile; the name of the result

@@ -186,9 +186,13 @@ pub async fn upgraded(socket: &Path, path: &str, headers: &[String]) -> Result<U
     if answer.starts_with(b"HTTP/1.1 101 ") {
         return Ok(stream);
     }
-    let mut body = vec![0; 4096];
-    let length = tokio::time::timeout(Duration::from_secs(2), stream.read(&mut body)).await.unwrap_or(Ok(0));
-    answer.extend(&body[..length.unwrap_or(0)]);
+    // What was refused says why in a body of a length that is told, and the connection stays.
+    let head = String::from_utf8_lossy(&answer).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).map_or("0", str::trim);
+    let mut body = vec![0; length.parse().unwrap()];
+    let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut body)).await;
+    assert!(read.is_ok_and(|read| read.is_ok()), "half an answer: {head}");
+    answer.extend(body);
     Err(String::from_utf8_lossy(&answer).into_owned())
 }
 
@@ -214,4 +218,4 @@ pub fn unframed(buffered: &mut BytesMut) -> Option<Vec<u8>> {
 }
 
 /// How long a call of a test may take
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);

@@ -1,6 +1,8 @@
 //! The directory that a session offers, as BuildKit copies it: every file is named first, and what the engine does not have
 //! already it asks for.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use h2::SendStream;
 
@@ -29,21 +31,20 @@ impl File {
     }
 }
 
-/// Offers the files and hands out what is asked for; how many those were
-pub async fn sync(files: &[File], asked: &mut Asked, told: &mut SendStream<Bytes>) -> usize {
+/// Offers the files and hands out what is asked for, which is counted before
+pub async fn sync(files: &[File], given: &AtomicUsize, asked: &mut Asked, told: &mut SendStream<Bytes>) {
     let mut files = files.to_vec();
     files.sort_by(|a, b| a.name.cmp(&b.name));
     for file in &files {
         told.send(Message::new().number(1, STAT).with(2, file.described()).as_ref());
     }
     told.send(Message::new().number(1, STAT).as_ref());
-    let mut given = 0;
     while let Some(packet) = asked.next().await {
         match number(&packet, 1) {
             REQUEST => {
                 let id = number(&packet, 3);
                 let Some(file) = files.get(usize::try_from(id).unwrap()) else { break };
-                given += 1;
+                given.fetch_add(1, Ordering::SeqCst);
                 told.send(Message::new().number(1, DATA).number(3, id).with(4, &file.content).as_ref());
                 told.send(Message::new().number(1, DATA).number(3, id).as_ref());
             }
@@ -55,7 +56,6 @@ pub async fn sync(files: &[File], asked: &mut Asked, told: &mut SendStream<Bytes
         }
         assert!(found(&packet, &[4]).is_empty(), "the engine only reads");
     }
-    given
 }
 
 const STAT: u64 = 0;

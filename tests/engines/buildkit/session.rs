@@ -94,8 +94,7 @@ async fn serve(
             "0"
         }
         "/moby.filesync.v1.FileSync/DiffCopy" => {
-            let count = files::sync(&offer.files, &mut asked, &mut told).await;
-            given.fetch_add(count, Ordering::SeqCst);
+            files::sync(&offer.files, &given, &mut asked, &mut told).await;
             "0"
         }
         "/moby.buildkit.secrets.v1.Secrets/GetSecret" => {
