@@ -3,7 +3,6 @@
 # A client's own records of its builders and builds are this job's.
 export DOCKER_BUILDKIT=1 BUILDX_CONFIG=$work/buildx BUILDKIT_PROGRESS=plain
 older_cli=$cli cli=${buildx_cli:?}
-limit=120 job_limit=450
 nonce=$(od -An -N8 -tx8 /dev/urandom | tr -d ' ')
 server=$(docker version --format '{{.Server.Version}}')
 

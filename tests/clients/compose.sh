@@ -19,8 +19,10 @@ source "$here/transcript.sh"
 
 # Compose works on several things at once and reports each as it is done.
 compose() { sorted docker compose --ansi never --project-name swj-project --project-directory "$work/project" "$@"; }
-# Without the health check, which is there at some moments only.
-processes() { compose top server | grep -o '00:00:00.*' | grep -v wget | sort; }
+# Without health checks and who answers them, which are there at some moments only.
+processes() { compose top server | sed -n 's/.* [0-9][0-9]:[0-9][0-9]:[0-9][0-9] *\(.*httpd\)/\1/p' | sort -u; }
+# What is up has begun, and may not have come to its end.
+all_said() { compose logs once | grep -q complaining && compose logs client | grep -q hello; }
 page() { compose run --rm --name swj-page client; }
 
 job() {
@@ -31,6 +33,7 @@ job() {
   step compose up -d
   step compose ps server --format '{{.Service}} {{.State}} {{.Health}}'
   step compose ps -a --services
+  step until_true all_said
   step compose logs --no-log-prefix server
   step compose logs --tail 1 server
   step compose logs
@@ -79,7 +82,7 @@ services:
     environment: [ONE=1]
     labels: { purpose: test }
     ports: ["127.0.0.1::8080"]
-    healthcheck: { test: [CMD, wget, -qO-, "http://127.0.0.1:8080/"], interval: 1s, retries: 20 }
+    healthcheck: { test: [CMD, wget, -qO-, "http://127.0.0.1:8080/"], interval: 1s, retries: 120 }
     volumes: ["data:/data"]
     networks: { inside: { aliases: [greeter] } }
     mem_limit: 64m
@@ -91,7 +94,7 @@ services:
     image: busybox:test
     depends_on: { server: { condition: service_healthy } }
     # Engines that change their networks at the same time hold packets up.
-    command: [sh, -c, "for i in 1 2 3 4 5 6 7 8 9; do wget -qO- http://greeter:8080/ 2>/dev/null && exit; sleep 1; done; exit 1"]
+    command: [sh, -c, "for i in \$\$(seq 60); do wget -qO- http://greeter:8080/ 2>/dev/null && exit; sleep 1; done; exit 1"]
     volumes: ["data:/data:ro"]
     networks: [inside]
 networks:

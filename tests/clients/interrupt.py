@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-LIMIT_SECONDS = 30
+LIMIT_SECONDS = 120
 
 
 def runs(mark):

@@ -35,6 +35,6 @@ if [ "${1-}" = session ]; then session; exit; fi
 engine GET /_ping >/dev/null || { echo "no engine at /var/run/docker.sock"; exit 1; }
 echo "Started!"
 # One connection after the other: a session has one. The listener ends when none comes in time.
-nc -l -p 8080 -w 60 -e /ryuk.sh session
+nc -l -p 8080 -w 600 -e /ryuk.sh session
 while nc -l -p 8080 -w "$wait" -e /ryuk.sh session; do :; done
 prune

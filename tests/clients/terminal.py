@@ -16,7 +16,7 @@ import sys
 import termios
 import time
 
-LIMIT_SECONDS = 60
+LIMIT_SECONDS = 240
 ROWS, COLUMNS = 33, 101
 
 

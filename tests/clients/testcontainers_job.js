@@ -11,7 +11,7 @@ async function main() {
     .withNetwork(network).withNetworkAliases("server").withWaitStrategy(Wait.forLogMessage("listening")).start();
   const answer = await fetch(`http://127.0.0.1:${served.getMappedPort(8080)}/`);
   assert.strictEqual(await answer.text(), "hello\n");
-  const client = await new GenericContainer("busybox:test").withCommand(["sleep", "100"]).withNetwork(network).start();
+  const client = await new GenericContainer("busybox:test").withCommand(["sleep", "10000"]).withNetwork(network).start();
   const said = await client.exec(["wget", "-qO-", "http://server:8080/"]);
   assert.deepStrictEqual([said.exitCode, said.output.trim()], [0, "hello"]);
   const { container } = await getContainerRuntimeClient();

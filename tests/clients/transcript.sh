@@ -5,8 +5,8 @@
 # so a step that ends otherwise makes the whole job fail.
 
 # A stream that never ends is a finding, not a hanging test.
-limit=60         # seconds for one command
-job_limit=300    # seconds until no further step is begun
+limit=300         # seconds for one command
+job_limit=1500    # seconds until no further step is begun
 unexpected=0
 
 docker() {
@@ -57,10 +57,10 @@ sorted() {
 
 # until_true COMMAND…: waits for a state that another process brings about
 until_true() {
-  local deadline=$((SECONDS + 30))
+  local deadline=$((SECONDS + 120))
   until "$@" >"$work/until.log" 2>&1; do
     if ((SECONDS > deadline)); then
-      echo "not within 30 s: $*; last it said: $(cat "$work/until.log")" >&2
+      echo "not within 120 s: $*; last it said: $(cat "$work/until.log")" >&2
       return 1
     fi
     sleep 0.1

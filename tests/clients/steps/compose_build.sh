@@ -48,6 +48,7 @@ secrets:
 YAML
 
 compose_images() { docker images --filter 'reference=swj-compose' --format '{{.Tag}}' | sort; }
+all_said() { [[ $(compose_logs | grep -c '') == 4 ]]; }
 compose_logs() { compose logs --no-log-prefix --no-color | sort; }
 
 step quietly build
@@ -57,6 +58,7 @@ step compose run --rm --name swj-server -T server
 if newer 28; then failing=1; else failing=17; fi    # of Compose itself, or of bake, which newer ones use
 ends "$failing" quietly build broken
 step quietly up --build -d
+step until_true all_said
 step compose_logs
 step quietly down -t 1
 step docker image inspect swj-compose:server --format '{{.Config.Labels.purpose}}'

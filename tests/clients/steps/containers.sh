@@ -1,10 +1,11 @@
 # Containers: started in every way a job starts them, watched, changed, stopped, copied to and from.
 
-# Without the main process's short-lived children, which may come before it in the list.
-main_process() { docker top swj-main "$@" | awk '$NF != "0.1" && $NF != "sleep" {print $NF}'; }
+# Without what is there at some moments only: children of the main process, health checks, and what becomes one of these.
+main_process() { docker top swj-main "$@" | awk '$NF ~ /^(CMD|COMMAND|done|sh)$/ && !told[$NF]++ {print $NF}'; }
 
 says_started() { docker logs swj-main | grep started; }
 was_told() { docker logs swj-main | grep told; }
+listens_again() { [[ $(docker logs swj-main | grep -c started) == 2 ]]; }
 is_healthy() { docker inspect swj-main --format '{{.State.Health.Status}}' | grep -x healthy; }
 names_copied() { docker cp swj-renamed:/tmp/tree - | tar -t; }
 copied_while_running() { docker cp swj-renamed:/tmp/while-running - | tar -xO; }
@@ -52,11 +53,12 @@ step until_true was_told
 step docker pause swj-main
 ends 1 docker exec swj-main true
 step docker unpause swj-main
-step docker restart -t 5 swj-main
+step docker restart -t 60 swj-main
+step until_true listens_again
 step docker rename swj-main swj-renamed
 ends 1 docker inspect swj-main --format '{{.Name}}'
 ends 1 docker rm swj-renamed
-step docker stop -t 5 swj-renamed
+step docker stop -t 60 swj-renamed
 step docker inspect swj-renamed --format '{{.Name}} {{.State.Status}} {{.State.ExitCode}} {{.RestartCount}}'
 step docker start swj-renamed
 step docker kill -s KILL swj-renamed

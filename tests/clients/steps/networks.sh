@@ -14,12 +14,12 @@ step docker network inspect swj-net swj-inside --format '{{.Name}} {{.Driver}} {
 step docker run -d --name swj-server --network swj-net --network-alias server --hostname box busybox:test \
   sh -c 'mkdir /www; echo hello from the server >/www/index.html; exec httpd -f -p 8080 -h /www'
 step docker run --rm --name swj-client --network swj-net busybox:test \
-  sh -c 'for i in 1 2 3 4 5 6 7 8 9; do wget -qO- http://server:8080/ && exit; sleep 1; done; exit 1'
+  sh -c 'for i in $(seq 60); do wget -qO- http://server:8080/ 2>/dev/null && exit; sleep 1; done; exit 1'
 step networks_of swj-server
 step docker network connect --alias inner swj-inside swj-server
 step networks_of swj-server
 step docker run --rm --name swj-client --network swj-inside busybox:test \
-  sh -c 'for i in 1 2 3 4 5 6 7 8 9; do wget -qO- http://inner:8080/ 2>/dev/null && exit; sleep 1; done; exit 1'
+  sh -c 'for i in $(seq 60); do wget -qO- http://inner:8080/ 2>/dev/null && exit; sleep 1; done; exit 1'
 ends 1 docker network rm swj-net
 step docker network disconnect swj-inside swj-server
 step networks_of swj-server

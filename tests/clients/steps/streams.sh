@@ -27,15 +27,20 @@ exec_at_once() {
 
 # A client that leaves in the middle of a stream, as a cancelled job does.
 leave() {
-  local code=0
+  local client code=0
+  rm -f "$work/left"
+  "$cli" "$@" >"$work/left" &
+  client=$!
+  until_true test -s "$work/left"
   # The shell reports who was killed, with a process id.
-  { timeout -s KILL 1 "$cli" "$@" >"$work/left" || code=$?; } 2>/dev/null
+  { kill -KILL "$client"; wait "$client" || code=$?; } 2>/dev/null
   [[ $code == 137 && -s $work/left ]]
 }
 
 follow_events() {
   local since client
   since=$(date +%s.%N)
+  rm -f "$work/events"
   # Not the function: it would be a shell in between, and the signal below would end only that.
   timeout "$limit" "$cli" events --since "$since" "${events[@]}" >"$work/events" &
   client=$!
@@ -47,12 +52,19 @@ follow_events() {
 }
 events=(--filter container=swj-events --filter type=container --format '{{.Type}} {{.Action}} {{.Actor.Attributes.name}}')
 past_events() { docker events --since "$began" --until "$(date +%s.%N)" "${events[@]}" | sort; }
+# With an end that is still to come; a busy machine needs more time until then.
 coming_events() {
-  docker events --since "$(date +%s.%N)" --until "$(date -d '6 seconds' +%s)" "${events[@]}" >"$work/events" &
-  sleep 1
-  docker run --rm --name swj-events busybox:test true
-  wait $!
-  sort "$work/events"
+  local seconds until
+  for seconds in 6 30 120; do
+    until=$(date -d "$seconds seconds" +%s)
+    docker events --since "$(date +%s.%N)" --until "$until" "${events[@]}" >"$work/events" &
+    docker run --rm --name swj-events busybox:test true
+    (($(date +%s) < until)) || continue
+    wait $!
+    sort "$work/events"
+    return
+  done
+  return 1
 }
 began=$(date +%s.%N)
 
