@@ -1,6 +1,7 @@
 //! Lines as they come out, for fields that try to be more than a field.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
@@ -24,14 +25,26 @@ impl Write for Sink {
 /// The lines of the log of what `work` does, through the same queue and gate as in use
 fn logged(format: LogFormat, level: LevelFilter, work: impl FnOnce()) -> Vec<String> {
     let sink = Sink::default();
-    let (writer, worker) = NonBlockingBuilder::default().lossy(false).finish(Lines(sink.clone()));
-    let log = Log { format, level, path: None };
+    let (writer, _worker) = NonBlockingBuilder::default().lossy(false).finish(Lines(sink.clone()));
+    let (log, mut last) = (Log { format, level, path: None }, writer.clone());
     tracing::subscriber::with_default(subscriber(&log, writer), work);
-    drop(worker);
-    let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    // Dropping the worker waits for a second at most.
+    last.write_all(LAST.as_bytes()).unwrap();
+    let begun = Instant::now();
+    let text = loop {
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        if let Some(text) = text.strip_suffix(LAST) {
+            break text.to_owned();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{text:?}");
+        std::thread::yield_now();
+    };
     assert!(text.is_empty() || text.ends_with('\n'), "{text:?}");
     text.split_terminator('\n').map(str::to_owned).collect()
 }
+
+/// Behind all that is logged
+const LAST: &str = "that is all\n";
 
 /// Ends lines, drives terminals, reverses text, and imitates fields
 const NASTY: &str =

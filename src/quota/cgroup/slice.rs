@@ -86,8 +86,6 @@ const HUNDREDTH_OF_A_PERCENT: i64 = 100_000;
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     const OURS: &str = "sockwarden-01234567";
@@ -99,8 +97,12 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let command = place.path().join("systemctl");
         let told = place.path().join("told");
-        fs::write(&command, format!("#!/bin/sh\necho \"$@\" >> {}\n{script}\n", told.display())).unwrap();
-        fs::set_permissions(&command, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!("#!/bin/sh\necho \"$@\" >> {}\n{script}\n", told.display());
+        // Written by another process: while this one has it open for writing, a process that another test begins has so
+        // too, and what somebody writes cannot be run.
+        let mut writer = Command::new("sh");
+        writer.args(["-c", r#"printf %s "$1" > "$2" && chmod 755 "$2""#, "sh", &text]).arg(&command);
+        assert!(writer.status().unwrap().success());
         let control = place.path().join("control");
         fs::create_dir(&control).unwrap();
         (place, Systemd { command, control })

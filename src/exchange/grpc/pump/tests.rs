@@ -36,7 +36,7 @@ async fn passed(reply: Option<Box<dyn Reply>>, pieces: Vec<Bytes>) -> Came {
         }
         // Endless, as a history that is listened to, where it is not ended from here.
         let open = stream.send_trailers(well()).is_ok();
-        let reset = tokio::time::timeout(Duration::from_secs(20), poll_fn(|context| stream.poll_reset(context)));
+        let reset = tokio::time::timeout(Duration::from_secs(60), poll_fn(|context| stream.poll_reset(context)));
         if open { None } else { reset.await.ok().and_then(Result::ok) }
     });
     let (mut sender, connection) = h2::client::handshake(ours).await.unwrap();
