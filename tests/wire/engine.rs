@@ -33,7 +33,7 @@ impl Engine {
 
     /// The proxy's next connection
     pub fn accept(&self) -> Peer {
-        let stream = self.connections.recv_timeout(Duration::from_secs(20));
+        let stream = self.connections.recv_timeout(Duration::from_secs(100));
         Peer::of(stream.expect("the proxy does not connect to the engine"))
     }
 

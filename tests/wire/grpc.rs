@@ -84,7 +84,7 @@ fn a_client_that_only_looks_whether_there_is_a_buildkit_is_no_failure() {
         // Dialled, and closed without a byte of HTTP/2.
         drop(upgraded(&proxy));
     }
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(100);
     while engine.heard().iter().filter(|line| *line == "closed").count() < 10 {
         assert!(std::time::Instant::now() < end, "the engine's side stays open: {:?}", engine.heard());
         std::thread::sleep(std::time::Duration::from_millis(5));
@@ -177,12 +177,13 @@ fn calls_run_side_by_side_and_count_among_the_owners_requests() {
         assert!(message.starts_with("sockwarden: 3 requests of this owner run already"), "{message}");
         drop(held);
         // What was taken back makes room.
-        for attempt in 0.. {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(100);
+        loop {
             let answer = client.call(call(WORKERS), buildkit::framed(b"")).await;
             if answer.said().0 == 0 {
                 break;
             }
-            assert!(attempt < 2000, "the places were not given back: {answer:?}");
+            assert!(std::time::Instant::now() < end, "the places were not given back: {answer:?}");
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     });

@@ -172,7 +172,7 @@ impl Slow {
 
     fn wait(&self, done: impl Fn(&(bool, bool)) -> bool) {
         let (state, changed) = &*self.0;
-        let waited = changed.wait_timeout_while(state.lock().unwrap(), Duration::from_secs(20), |state| !done(state));
+        let waited = changed.wait_timeout_while(state.lock().unwrap(), Duration::from_secs(100), |state| !done(state));
         assert!(!waited.unwrap().1.timed_out(), "the build neither began nor ended");
     }
 }
@@ -193,7 +193,7 @@ fn a_client_that_goes_away_leaves_its_name_taken() {
     // Whatever the engine makes of it after all, nobody takes it for the host's.
     let begun = Instant::now();
     while !two.tag(1, "app").said().contains("another owner made it") {
-        assert!(begun.elapsed() < Duration::from_secs(20), "it is being made for ever");
+        assert!(begun.elapsed() < Duration::from_secs(100), "it is being made for ever");
     }
     slow.end();
 }

@@ -138,7 +138,7 @@ fn what_is_changed_on_its_way_is_heard_as_it_is_on_record_or_not_at_all() {
         let bytes = numbers.mutated();
         let shown = || format!("{number}: {:?}", String::from_utf8_lossy(&bytes));
         let mut client = UnixStream::connect(&proxy.socket).unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(100))).unwrap();
         let _ = client.write_all(&bytes);
         let _ = client.shutdown(Shutdown::Write);
         let mut came = Vec::new();

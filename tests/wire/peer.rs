@@ -163,4 +163,4 @@ impl Message {
 }
 
 /// Longest wait for anything; long, as the machine may be busy
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(100);

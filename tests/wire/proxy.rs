@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -67,7 +67,7 @@ impl Log {
 
     fn line(&self, text: &str) -> String {
         let missing = |(log, ended): &mut (String, bool)| !*ended && !log.contains(text);
-        let log = self.text.1.wait_timeout_while(self.text.0.lock().unwrap(), Duration::from_secs(20), missing);
+        let log = self.text.1.wait_timeout_while(self.text.0.lock().unwrap(), PATIENCE, missing);
         let (log, _) = log.unwrap();
         let found = log.0.lines().find(|line| line.contains(text)).map(str::to_owned);
         found.unwrap_or_else(|| panic!("no `{text}` in the log:\n{}", log.0))
@@ -75,7 +75,7 @@ impl Log {
 
     /// All of it, after the child has ended
     fn whole(&self) -> String {
-        let log = self.text.1.wait_timeout_while(self.text.0.lock().unwrap(), Duration::from_secs(20), |log| !log.1);
+        let log = self.text.1.wait_timeout_while(self.text.0.lock().unwrap(), PATIENCE, |log| !log.1);
         log.unwrap().0.0.clone()
     }
 }
@@ -172,7 +172,26 @@ impl Proxy {
     /// Lines of the record so far
     pub fn records(&self) -> Vec<Value> {
         let text = fs::read_to_string(&self.audit).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no record: {line}"))).collect()
+        // Who reads while a line is written may see a part of it.
+        parsed(&text[..text.rfind('\n').map_or(0, |end| end + 1)])
+    }
+
+    /// Waits until the record is as wanted; the last line of an exchange may come after its answer
+    pub fn until_recorded(&self, wanted: impl Fn(&[Value]) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let records = self.records();
+            if wanted(&records) {
+                return;
+            }
+            assert!(Instant::now() < end, "{records:#?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until so many exchanges are on record to their end
+    pub fn until_ended(&self, count: usize) {
+        self.until_recorded(|records| records.iter().filter(|record| record["event"] == "end").count() == count);
     }
 
     /// Waits for a line of the log that contains `text`
@@ -206,11 +225,7 @@ impl Proxy {
         let status = self.child.wait().unwrap();
         self.ended = true;
         let audit = fs::read_to_string(&self.audit).unwrap_or_default();
-        Left { status, records: self.records_or_none(), log: self.log.whole(), audit }
-    }
-
-    fn records_or_none(&self) -> Vec<Value> {
-        if self.audit.is_file() { self.records() } else { Vec::new() }
+        Left { status, records: parsed(&audit), log: self.log.whole(), audit }
     }
 }
 
@@ -221,6 +236,10 @@ impl Drop for Proxy {
             let _ = self.child.wait();
         }
     }
+}
+
+fn parsed(record: &str) -> Vec<Value> {
+    record.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no record: {line}"))).collect()
 }
 
 /// Starts one that must fail, and returns what it says
@@ -253,6 +272,9 @@ impl Left {
         self.records.iter().filter(|record| record["event"] == event).collect()
     }
 }
+
+/// Longest wait for anything; long, as the machine may be busy
+const PATIENCE: Duration = Duration::from_secs(100);
 
 /// `METHOD target` with a JSON body
 pub fn json(method: &str, target: &str, body: impl AsRef<[u8]>) -> Vec<u8> {

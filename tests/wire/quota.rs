@@ -197,10 +197,8 @@ fn a_client_that_goes_before_the_answer_keeps_its_place_taken() {
     gone.send(create());
     engine.wait(|state| state.making == 1);
     drop(gone);
-    let abandoned = |records: Vec<Value>| records.iter().any(|record| record["outcome"] == "abandoned");
-    while !abandoned(proxy.records()) {
-        thread::yield_now();
-    }
+    let abandoned = |records: &[Value]| records.iter().any(|record| record["outcome"] == "abandoned");
+    proxy.until_recorded(abandoned);
     let next = thread::scope(|scope| {
         let next = scope.spawn(|| proxy.ask(create()).status());
         // The engine is still at it, so nobody knows yet what there will be; a second create would be here soon.
@@ -227,13 +225,11 @@ fn a_client_that_goes_while_it_waits_for_its_turn_leaves_a_record() {
     second.send(create());
     engine.wait(|state| state.images == 2);
     drop(second);
-    let gone = |records: Vec<Value>| {
+    let gone = |records: &[Value]| {
         let said = |record: &Value| record["message"].as_str().is_some_and(|said| said.contains("the client went"));
         records.iter().any(|record| said(record) && record["operation"] == "container.create")
     };
-    while !gone(proxy.records()) {
-        thread::yield_now();
-    }
+    proxy.until_recorded(gone);
     engine.change(|state| state.held = false);
     assert_eq!(first.message().status(), 201);
     assert_eq!(engine.made("containers"), 1);

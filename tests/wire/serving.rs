@@ -15,7 +15,7 @@ const BROKEN: &str = "version = 1\nname = \"broken\"\nalow = [\"system\"]\n";
 
 /// Asks until the answer has the wanted status; a reload has no other sign on the socket
 fn becomes(engine: &Engine, proxy: &Proxy, status: u16) {
-    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(100);
     loop {
         let mut client = proxy.connect();
         client.send(plain("GET", "/v1.41/info"));

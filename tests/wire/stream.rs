@@ -60,7 +60,7 @@ fn memory_stays_flat_for_a_download_that_the_client_reads_late() {
         assert!(sent < LARGE, "nothing held the engine back");
     };
     assert_eq!(stopped.kind(), std::io::ErrorKind::WouldBlock, "{stopped}");
-    there.stream.set_write_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    there.stream.set_write_timeout(Some(std::time::Duration::from_secs(100))).unwrap();
     let mut output = there.stream.try_clone().unwrap();
     let total = (LARGE >> 20) * chunk.len();
     let sender = thread::spawn(move || {

@@ -86,7 +86,7 @@ impl Pair {
     /// Sends bytes and then no more; returns the statuses that came, and what the engine heard meanwhile
     fn send(&self, bytes: &[u8]) -> (Vec<u16>, Vec<String>) {
         let mut client = UnixStream::connect(&self.proxy.socket).unwrap();
-        client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(100))).unwrap();
         // It may be refused before it has come whole.
         let _ = client.write_all(bytes);
         let _ = client.shutdown(Shutdown::Write);

@@ -34,6 +34,8 @@ pub struct State {
     pub spoilt: BTreeMap<String, Vec<i32>>,
     /// Requests that are held up
     pub held: Vec<String>,
+    /// What is asked with this in it is answered with an error
+    pub deaf: Option<String>,
     /// Called with each request before it is answered
     pub watcher: Option<Watcher>,
     events: Vec<UnixStream>,
@@ -123,7 +125,7 @@ impl World {
                 peer.send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n");
                 let stream = peer.stream.try_clone().unwrap();
                 self.set(|state| {
-                    state.heard.push(format!("{method} {target}"));
+                    state.hear(method, target);
                     state.events.push(stream);
                 });
                 return;
@@ -140,11 +142,14 @@ impl World {
     fn answer(&self, method: &str, target: &str, path: &str, message: &Message) -> (u16, Value) {
         let line = format!("{method} {path}");
         let mut state = self.shared.0.lock().unwrap();
-        state.heard.push(format!("{method} {target}"));
+        state.hear(method, target);
         if let Some(watcher) = &state.watcher {
             (watcher.0)(&line);
         }
         self.shared.1.notify_all();
+        if state.deaf.as_ref().is_some_and(|word| target.contains(word)) {
+            return (500, json!({"message": "not now"}));
+        }
         let held = |state: &mut State| state.held.contains(&line);
         state = self.shared.1.wait_timeout_while(state, PATIENCE, held).unwrap().0;
         if let Some(statuses) = state.spoilt.get_mut(&line).filter(|statuses| !statuses.is_empty()) {
@@ -188,6 +193,10 @@ impl World {
 }
 
 impl State {
+    fn hear(&mut self, method: &str, target: &str) {
+        self.heard.push(format!("{method} {target}"));
+    }
+
     /// As the engine does: whoever has the label, in whatever order
     fn list(&self, path: &str, target: &str) -> Vec<Value> {
         let kind = path.split('/').nth(1).unwrap();
@@ -227,4 +236,4 @@ fn decoded(text: &str) -> String {
 }
 
 /// Longest wait for anything; long, as the machine may be busy
-const PATIENCE: Duration = Duration::from_secs(25);
+const PATIENCE: Duration = Duration::from_secs(100);

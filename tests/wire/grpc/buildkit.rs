@@ -198,4 +198,4 @@ pub fn framed(message: &[u8]) -> Bytes {
     [&[0], length.as_slice(), message].concat().into()
 }
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(100);

@@ -51,7 +51,7 @@ fn ten_thousand_calls_that_are_taken_back_at_once_cost_nobody_anything() {
         }),
     );
     works(&engine, &proxy);
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(100), "{:?}", begun.elapsed());
     let grown = proxy.peak_memory() - before;
     assert!(grown < BOUND, "{grown} KiB more");
     drop(raw);
@@ -200,7 +200,7 @@ fn a_client_that_opens_every_window_and_reads_nothing_holds_constant_memory_and_
     }
     let begun = Instant::now();
     while engine.heard().iter().filter(|line| line.contains("Status")).count() < 200 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", engine.heard().len());
+        assert!(begun.elapsed() < Duration::from_secs(100), "{:?}", engine.heard().len());
         std::thread::sleep(Duration::from_millis(5));
     }
     works(&engine, &proxy);
@@ -209,7 +209,7 @@ fn a_client_that_opens_every_window_and_reads_nothing_holds_constant_memory_and_
     drop(raw);
     let begun = Instant::now();
     while engine.heard().iter().filter(|line| *line == "closed").count() < 3 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "its calls go on without it");
+        assert!(begun.elapsed() < Duration::from_secs(100), "its calls go on without it");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -217,7 +217,7 @@ fn a_client_that_opens_every_window_and_reads_nothing_holds_constant_memory_and_
 #[test]
 fn messages_share_the_room_that_large_bodies_have() {
     let engine = BuildKit::start();
-    let proxy = with_config(&engine, "[limits]\nbodies_bytes = \"1MiB\"\nbody_bytes = \"1MiB\"\n");
+    let proxy = with_config(&engine, "[limits]\nbodies_bytes = \"1MiB\"\nbody_bytes = \"1MiB\"\nbody_time = \"1h\"\n");
     engine.runtime.block_on(async {
         let client = Client::new(upgraded(&proxy)).await;
         let (mut held, mut refused) = (Vec::new(), 0);
@@ -233,13 +233,17 @@ fn messages_share_the_room_that_large_bodies_have() {
             }
             held.push((answer, stream));
         }
+        let mut answers = tokio::task::JoinSet::new();
         for (answer, stream) in held {
-            if let Ok(answer) = tokio::time::timeout(Duration::from_secs(1), crate::grpc::client::read(answer)).await {
-                let (status, said) = answer.said();
-                assert!(status == 14 && said.contains("`bodies_bytes` in `[limits]`"), "{answer:?}");
-                refused += 1;
-            }
-            drop(stream);
+            answers.spawn(async move { (crate::grpc::client::read(answer).await, stream) });
+        }
+        // For the first as long as it takes; who has room is not answered.
+        let mut patience = Duration::from_secs(50);
+        while let Ok(Some(answered)) = tokio::time::timeout(patience, answers.join_next()).await {
+            let (answer, _) = answered.unwrap();
+            let (status, said) = answer.said();
+            assert!(status == 14 && said.contains("`bodies_bytes` in `[limits]`"), "{answer:?}");
+            (refused, patience) = (refused + 1, Duration::from_secs(1));
         }
         assert!((1..=2).contains(&refused), "{refused}");
     });

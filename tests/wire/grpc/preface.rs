@@ -1,6 +1,7 @@
 //! HTTP/2 on the socket itself, as buildx's remote driver speaks it: the same judging, and nothing but gRPC.
 
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use http::Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -208,13 +209,13 @@ fn a_session_over_grpc_ends_with_whoever_goes_and_is_refused_where_it_is_unclear
             assert_eq!(from.trailers().await.unwrap().unwrap()["grpc-status"], "3", "{wrong:?}");
         }
         while engine.heard().iter().filter(|line| *line == "session over").count() < 3 {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let (answer, stream) = client.send(session(&[uuid]), false).await;
         let from = answer.await.unwrap();
         drop((from, stream));
         while engine.heard().iter().filter(|line| *line == "session over").count() < 4 {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     });
     let left = proxy.stop();
@@ -254,13 +255,13 @@ fn a_session_that_the_engine_reads_slowly_holds_the_client_back_in_constant_memo
         assert_ne!(client.call(call("/x/y"), "").await.said().0, 0);
         let before = proxy.peak_memory();
         let (_answer, mut stream) = client.send(session(&[("x-docker-expose-session-uuid", "abc")]), false).await;
-        let mut sent = 0;
+        let (mut sent, begun) = (0, Instant::now());
         while sent < LARGE {
             stream.reserve_capacity(message.len());
             let mut rest = message.clone();
             while !rest.is_empty() {
                 let room = tokio::time::timeout(
-                    std::time::Duration::from_millis(500),
+                    Duration::from_millis(500),
                     std::future::poll_fn(|context| stream.poll_capacity(context)),
                 )
                 .await;
@@ -271,10 +272,12 @@ fn a_session_that_the_engine_reads_slowly_holds_the_client_back_in_constant_memo
                         stream.reserve_capacity(rest.len());
                     }
                     // Held back: the engine reads on.
-                    Err(_) => {
-                        assert!(gate.available_permits() == 0 && sent < 8 << 20, "held back after {sent} bytes");
+                    Err(_) if gate.available_permits() == 0 => {
+                        assert!(sent < 8 << 20, "held back after {sent} bytes");
                         gate.add_permits(1);
                     }
+                    // On a busy machine it may take its time.
+                    Err(_) => assert!(begun.elapsed() < PATIENCE, "held back after {sent} bytes"),
                 }
             }
             sent += 1 << 14;
@@ -282,7 +285,7 @@ fn a_session_that_the_engine_reads_slowly_holds_the_client_back_in_constant_memo
         assert!(gate.available_permits() > 0, "nothing held the client back");
         stream.send_data(bytes::Bytes::new(), true).unwrap();
         while *total.lock().unwrap() < LARGE {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let grown = proxy.peak_memory() - before;
         assert!(grown < 24 << 10, "{grown} KiB more for a session of {LARGE} bytes");
@@ -290,3 +293,4 @@ fn a_session_that_the_engine_reads_slowly_holds_the_client_back_in_constant_memo
 }
 
 const LARGE: usize = 100 << 20;
+const PATIENCE: Duration = Duration::from_secs(300);
