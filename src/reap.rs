@@ -68,8 +68,8 @@ struct Memory {
     failed: HashMap<Key, (Instant, Duration)>,
     /// With what status callers ended
     statuses: HashMap<Arc<str>, i64>,
-    /// Owners named after a label that no container carried at the last look
-    missing: BTreeSet<Key>,
+    /// Owners named after a label that no container carries, and since when that is known
+    missing: HashMap<Key, Instant>,
     /// Listeners of which an earlier run has left nothing
     swept: BTreeSet<usize>,
 }
@@ -234,8 +234,7 @@ impl Reaper {
                 memory.missing.remove(key);
                 return Ok(None);
             }
-            // Between two steps of a job there may be a moment without a container.
-            Life::Gone if !life::is_container(owner) && memory.missing.insert(key.clone()) => return Ok(None),
+            Life::Gone if !life::is_container(owner) && !memory.is_missing_for_long(key) => return Ok(None),
             Life::Gone => memory.statuses.get(owner).copied(),
             Life::Ended { status } => Some(status),
         };
@@ -312,8 +311,15 @@ impl Memory {
     fn keep(&mut self, present: &BTreeSet<Key>) {
         let owners: BTreeSet<&Arc<str>> = present.iter().map(|(_, owner)| owner).collect();
         self.failed.retain(|key, _| present.contains(key));
-        self.missing.retain(|key| present.contains(key));
+        self.missing.retain(|key, _| present.contains(key));
         self.statuses.retain(|owner, _| owners.contains(owner));
+    }
+
+    /// Whether no container has carried an owner's label for longer than a job may be without one between two steps
+    ///
+    /// How many looks there were does not tell: when listening begins anew, two may follow one another at once.
+    fn is_missing_for_long(&mut self, key: &Key) -> bool {
+        self.missing.entry(key.clone()).or_insert_with(Instant::now).elapsed() >= BETWEEN_STEPS
     }
 }
 
@@ -324,6 +330,8 @@ async fn turned_true(flag: &mut watch::Receiver<bool>) {
 
 /// Time between two looks at every owner, so that a missed event changes nothing
 const LOOK: Duration = Duration::from_secs(10);
+/// Longest moment without a container that is not a job's end; less than between two looks, so that the second one counts
+const BETWEEN_STEPS: Duration = Duration::from_secs(5);
 /// Longest time between two attempts to remove what stays
 const LONGEST: Duration = Duration::from_secs(600);
 /// Cleanings at a time

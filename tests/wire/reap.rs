@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -229,6 +230,25 @@ fn whoever_stops_telling_is_asked_again_from_where_it_stopped() {
     // What was missed meanwhile is looked for, without another word.
     lives(&world, false);
     world.until("gone", |state| !state.objects.contains_key("/volumes/v"));
+}
+
+#[test]
+fn a_job_without_a_container_for_a_moment_has_not_ended() {
+    let world = World::start();
+    world.set(|state| state.held.push("GET /_ping".into()));
+    let proxy = start(&world, WITH_CALLER);
+    let listener = proxy.socket.to_str().unwrap();
+    let labels = json!({"sockwarden.owner": "job=1", "sockwarden.listener": listener, "sockwarden.record": "1"});
+    world.add("/volumes/v", labels);
+    // It is looked for at the start, and again when the engine's events are listened to, which is at once.
+    world.set(|state| state.held.clear());
+    world.until("gone", |state| !state.objects.contains_key("/volumes/v"));
+    world.set(|state| {
+        let first = |word: &str| state.heard.iter().position(|line| line.contains(word)).unwrap();
+        let (looked, removed) = (first("job%3D1%22"), first("DELETE /volumes/v"));
+        let moment = state.came[removed] - state.came[looked];
+        assert!(moment >= Duration::from_secs(5), "{moment:?} {:#?}", &state.heard[..=removed]);
+    });
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub struct Watcher(pub Box<dyn Fn(&str) + Send>);
 pub struct State {
     /// Method and path without its version, of all requests
     pub heard: Vec<String>,
+    /// When each of them came
+    pub came: Vec<Instant>,
     /// Objects by path, as `/volumes/v`: what lists and inspections tell
     pub objects: BTreeMap<String, Value>,
     /// Statuses that a request gets before it gets what it should; the last one for ever if it is negative
@@ -195,6 +197,7 @@ impl World {
 impl State {
     fn hear(&mut self, method: &str, target: &str) {
         self.heard.push(format!("{method} {target}"));
+        self.came.push(Instant::now());
     }
 
     /// As the engine does: whoever has the label, in whatever order
