@@ -35,6 +35,8 @@ pub struct AuditFile {
     path: PathBuf,
     rotation: Rotation,
     sync: bool,
+    /// How long a line waits for other processes' lines
+    patience: Duration,
     current: Mutex<Current>,
 }
 
@@ -57,7 +59,7 @@ impl AuditFile {
             DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         }
         let current = Current::open(path, sync, SystemTime::now())?;
-        Ok(Self { path: path.to_owned(), rotation, sync, current: Mutex::new(current) })
+        Ok(Self { path: path.to_owned(), rotation, sync, patience: PATIENCE, current: Mutex::new(current) })
     }
 
     /// Writes one line, without its end; after an error it is not in the file
@@ -81,7 +83,7 @@ impl AuditFile {
     /// Locks the file that the line goes to: the one that is at the path, or the next one if that is full
     fn hold(&self, current: &mut Current, line: usize, now: SystemTime) -> io::Result<Metadata> {
         for _ in 0..ATTEMPTS {
-            lock(&current.file)?;
+            lock(&current.file, self.patience)?;
             let known = current.file.metadata()?;
             if !same_file(&self.path, &known)? {
                 *current = Current::open(&self.path, self.sync, now)?;
@@ -174,12 +176,12 @@ impl Current {
     }
 }
 
-/// Waits for the lock, but not for long: whoever else writes here needs it for one line
-fn lock(file: &File) -> io::Result<()> {
+/// Waits for the lock, but not for ever: whoever else writes here needs it for one line
+fn lock(file: &File, patience: Duration) -> io::Result<()> {
     let begun = Instant::now();
     loop {
         match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) if begun.elapsed() < LOCK_WAIT => thread::sleep(LOCK_PAUSE),
+            Err(Errno::WOULDBLOCK) if begun.elapsed() < patience => thread::sleep(LOCK_PAUSE),
             Err(Errno::WOULDBLOCK) => {
                 return Err(io::Error::new(ErrorKind::ResourceBusy, "another process keeps the audit file locked"));
             }
@@ -206,8 +208,8 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 /// How often the file may be replaced while a line is on its way into it
 const ATTEMPTS: usize = 16;
 
-/// How long a line waits for other processes' lines
-const LOCK_WAIT: Duration = Duration::from_secs(1);
+/// Much longer than a busy disk takes for somebody else's line: a call whose line does not get its turn is refused
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long it waits at a time
 const LOCK_PAUSE: Duration = Duration::from_millis(1);

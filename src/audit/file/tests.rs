@@ -68,11 +68,13 @@ fn what_is_not_a_plain_file_of_its_own_is_refused() {
 #[test]
 fn a_lock_that_is_kept_is_an_error_in_the_end_and_not_for_long() {
     let (_directory, path) = directory();
-    let file = AuditFile::open(&path, KEPT, false).unwrap();
+    let mut file = AuditFile::open(&path, KEPT, false).unwrap();
+    file.patience = Duration::from_millis(100);
     let other = File::open(&path).unwrap();
     rustix::fs::flock(&other, FlockOperation::LockExclusive).unwrap();
     assert_eq!(file.append(b"a").unwrap_err().kind(), ErrorKind::ResourceBusy);
-    drop(other);
+    // Closing it is not enough while another test has a process begin, which has a copy for a moment.
+    rustix::fs::flock(&other, FlockOperation::Unlock).unwrap();
     file.append(b"b").unwrap();
     assert_eq!(read(&path), "b\n");
     // Nobody is kept out between lines.
@@ -133,6 +135,23 @@ fn widened_rights_pass_on_to_the_next_file() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     file.append(b"b").unwrap();
     assert_eq!((read(&path), mode(&path)), ("b\n".into(), 0o640));
+}
+
+#[test]
+fn a_lock_that_is_kept_for_seconds_holds_a_line_up_and_loses_none() {
+    let (_directory, path) = directory();
+    let file = AuditFile::open(&path, KEPT, false).unwrap();
+    let other = File::open(&path).unwrap();
+    rustix::fs::flock(&other, FlockOperation::LockExclusive).unwrap();
+    thread::scope(|scope| {
+        let line = scope.spawn(|| file.append(b"a"));
+        // As a disk that is busy for a while.
+        thread::sleep(Duration::from_secs(2));
+        assert!(!line.is_finished(), "it did not wait");
+        rustix::fs::flock(&other, FlockOperation::Unlock).unwrap();
+        line.join().unwrap().unwrap();
+    });
+    assert_eq!(read(&path), "a\n");
 }
 
 /// Two open files are to each other what two processes are
