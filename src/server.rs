@@ -160,7 +160,7 @@ impl Server {
         tell_of_sight(&config, &policies);
         tell_of_callers(&config);
         let notice = Arc::new(Notify::new());
-        let (remembered, counted) = (Arc::clone(&ledger), Arc::clone(&running));
+        let (remembered, counted, kept) = (Arc::clone(&ledger), Arc::clone(&running), Arc::clone(&ledger));
         let mut reaper = Reaper::new(Arc::clone(&engine), Arc::clone(&audit), counted, remembered, Arc::clone(&notice));
         let mut claims = Vec::new();
         for (index, (listener, (socket, claim))) in config.listeners.iter().zip(sockets).enumerate() {
@@ -254,6 +254,10 @@ impl Server {
             // What they were made for is gone; what is not taken away now is at the next start.
             let _ = timeout(SWEEP, pins.sweep(&engine)).await;
             let _ = timeout(SWEEP, cgroups.sweep(&engine)).await;
+        }
+        // Whoever writes it behind our back may be writing what was before, and ends with the process.
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || kept.save()).await {
+            tracing::error!(%error, "the ledger of images could not be written");
         }
         cleaned
     }
