@@ -1,7 +1,9 @@
 //! Pins of one sockwarden: made before a container, taken away after it.
 //!
 //! Nothing is remembered here: which pins are in use is asked of the engine, so a restart or a crash changes nothing.
+//! Several sockwardens may have one directory, as each `sockwarden run` has, so who makes and who sweeps locks it.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +29,7 @@ pub struct Pinned {
     /// Field and the path to send in its place
     pub paths: Vec<(String, HostPath)>,
     _making: OwnedRwLockReadGuard<()>,
+    _hold: OwnedFd,
 }
 
 impl Pins {
@@ -49,13 +52,15 @@ impl Pins {
         let root = self.root.clone();
         // Mounting may take its time.
         let made = tokio::task::spawn_blocking(move || {
+            let hold = Pin::hold(&root)?;
             let pin = |(field, resolved): (String, Resolved)| Ok((field, Pin::make(&resolved, &root)?.path().clone()));
-            resolved.into_iter().map(pin).collect::<Result<Vec<_>, crate::mount::PinError>>()
+            let paths = resolved.into_iter().map(pin).collect::<Result<Vec<_>, crate::mount::PinError>>()?;
+            Ok::<_, crate::mount::PinError>((paths, hold))
         });
         // What was pinned before the failure is swept away.
-        let paths = made.await.map_err(|error| Refused::Unpinned(error.to_string()))?;
-        let paths = paths.map_err(|error| Refused::Unpinned(error.to_string()))?;
-        Ok(Pinned { paths, _making: making })
+        let made = made.await.map_err(|error| Refused::Unpinned(error.to_string()))?;
+        let (paths, hold) = made.map_err(|error| Refused::Unpinned(error.to_string()))?;
+        Ok(Pinned { paths, _making: making, _hold: hold })
     }
 
     /// Takes away the pins that no container has any more
@@ -67,6 +72,15 @@ impl Pins {
             return Ok(());
         }
         let _nobody_makes = self.making.write().await;
+        let _nobody_else_makes = match Pin::hold_up(&self.root) {
+            Ok(Some(hold)) => hold,
+            // Another sockwarden makes one: what is to be swept is found the next time.
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                tracing::warn!(%error, root = %self.root.display(), "pins are not swept");
+                return Ok(());
+            }
+        };
         let (status, body) = engine.question(Question::Containers).await?;
         let containers: Vec<Listed> = match serde_json::from_slice(&body) {
             Ok(containers) if status.is_success() => containers,

@@ -11,8 +11,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, mkdirat, openat, unlinkat};
-use rustix::io::Errno;
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, flock, mkdirat, openat, unlinkat};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::mount::{
     MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change, move_mount, open_tree, unmount,
 };
@@ -85,6 +85,30 @@ impl Pin {
                 let _ = remove(&at);
                 Err(error)
             }
+        }
+    }
+
+    /// Keeps everybody from sweeping, other processes too, for as long as what is returned lives; waits for who sweeps
+    ///
+    /// # Errors
+    /// When pins cannot be kept there.
+    pub fn hold(pin_root: &Path) -> Result<OwnedFd, PinError> {
+        let root = private(pin_root)?;
+        retry_on_intr(|| flock(&root, FlockOperation::LockShared))
+            .map_err(|error| PinError::Failed("lock", pin_root.to_owned(), error.into()))?;
+        Ok(root)
+    }
+
+    /// Keeps everybody from making pins in the same way; nothing where somebody makes one
+    ///
+    /// # Errors
+    /// When the directory cannot be locked.
+    pub fn hold_up(pin_root: &Path) -> io::Result<Option<OwnedFd>> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::RDONLY | OFlags::CLOEXEC;
+        let root = openat(CWD, pin_root, flags, Mode::empty())?;
+        match flock(&root, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            locked => Ok(locked.map(|()| Some(root))?),
         }
     }
 

@@ -1,10 +1,16 @@
 //! Pins: a name for what was checked, whatever happens to the name it had.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use sockwarden::engine::Engine;
+use sockwarden::exchange::Pins;
 use sockwarden::mount::{Host, Pin, PinError};
 
 use crate::stage::{Listener, Stage, host_path, resolve};
@@ -80,6 +86,41 @@ fn pins_are_swept_but_those_in_use() {
     Pin::adopt(&pins, &kept).unwrap().undo().unwrap();
     assert_eq!((names(&pins), mounts_below(&pins)), (1, 0), "the operator's file stays");
     assert!(ws.join("marker").exists());
+}
+
+/// An engine without a container, as a sweep asks it
+fn empty_engine(socket: &Path) -> Engine {
+    let listener = UnixListener::bind(socket).unwrap();
+    // Ends with the test's process.
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 4096]);
+            let head = "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nConnection: close\r\nContent-Length: 2";
+            let _ = stream.write_all(format!("{head}\r\n\r\n[]").as_bytes());
+        }
+    });
+    let patience = Duration::from_secs(100);
+    Engine::new(socket.to_owned(), patience, patience)
+}
+
+#[test]
+fn a_pin_that_another_sockwarden_hands_to_the_engine_is_not_swept() {
+    let stage = Stage::new();
+    let [ws] = stage.dirs(["ws"]);
+    let pins = stage.path("pins");
+    let host = stage.host(&[]);
+    let engine = empty_engine(&stage.socket.with_file_name("empty.sock"));
+    // Two of them, as a lock knows no processes, only descriptors.
+    let [one, other] = [(); 2].map(|()| Pins::new(pins.clone()));
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let resolved = resolve(&host, &ws).unwrap();
+        let pinned = one.make(vec![("HostConfig.Binds[0]".to_owned(), resolved)]).await.unwrap();
+        other.sweep(&engine).await.unwrap();
+        assert_eq!((names(&pins), mounts_below(&pins)), (1, 1), "the engine has not answered yet");
+        drop(pinned);
+        other.sweep(&engine).await.unwrap();
+        assert_eq!((names(&pins), mounts_below(&pins)), (0, 0), "no container has it");
+    });
 }
 
 #[test]
