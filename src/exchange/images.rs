@@ -190,7 +190,8 @@ impl Images {
         let mut asks = Vec::new();
         for claimed in making.names() {
             claimed.before = self.id(&claimed.name).await?;
-            if claimed.before.is_some() && !claimed.known {
+            // Asked after the engine: another call of the owner may have made it meanwhile, or be just making it.
+            if claimed.before.is_some() && !self.ledger.knows(&claimed.name) {
                 asks.push(ask(&claimed.name, "it exists already, and this job did not make it".to_owned()));
             }
         }

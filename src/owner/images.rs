@@ -44,6 +44,8 @@ struct Entry {
     serial: u64,
     /// Who is making it just now, and how many times
     making: Option<(String, usize)>,
+    /// How many of those are on their way to the engine, which may have it already
+    sent: usize,
     /// Who is pulling it just now, and how many times
     pulling: BTreeMap<String, usize>,
 }
@@ -123,7 +125,7 @@ impl Ledger {
             let entry = book.names.entry(name.clone()).or_default();
             let count = entry.making.take().map_or(0, |(_, count)| count);
             entry.making = Some((owner.name().to_string(), count + 1));
-            claimed.push(Claimed { name: name.clone(), known: entry.settled.is_some(), before: None });
+            claimed.push(Claimed { name: name.clone(), before: None });
         }
         Ok(Making { ledger: Arc::clone(self), owner: owner.clone(), names: claimed, sent: false })
     }
@@ -217,6 +219,11 @@ impl Ledger {
             Some(Claim::Pulled { by, alone: true }) if by.iter().eq([&**owner.name()]) => Ok(()),
             Some(Claim::Pulled { .. } | Claim::Left) | None => Err(Taken::Shared),
         }
+    }
+
+    /// Whether what the engine has under a name may be what somebody made or pulled; else it is the host's
+    pub fn knows(&self, name: &str) -> bool {
+        self.lock().names.get(name).is_some_and(|entry| entry.settled.is_some() || entry.sent > 0)
     }
 
     /// Who made these names, as far as is known
@@ -351,8 +358,6 @@ pub struct Making {
 pub struct Claimed {
     /// The name
     pub name: String,
-    /// Whether something was known of it; what the engine has under a name that is not known is the host's
-    pub known: bool,
     /// Id of the image that had the name before
     pub before: Option<String>,
 }
@@ -365,12 +370,25 @@ impl Making {
 
     /// The request is on its way: from now on what is not certain is made
     pub fn sent(&mut self) {
-        self.sent = true;
+        self.count(true);
     }
 
     /// The request did not get on its way after all
     pub fn unsent(&mut self) {
-        self.sent = false;
+        self.count(false);
+    }
+
+    /// Counts its names among those that are on their way, or no longer
+    fn count(&mut self, sent: bool) {
+        if std::mem::replace(&mut self.sent, sent) == sent {
+            return;
+        }
+        let mut book = self.ledger.lock();
+        for Claimed { name, .. } in &self.names {
+            if let Some(entry) = book.names.get_mut(name) {
+                entry.sent = if sent { entry.sent + 1 } else { entry.sent.saturating_sub(1) };
+            }
+        }
     }
 
     /// Every name is made
@@ -385,6 +403,7 @@ impl Making {
     }
 
     fn settle(&mut self, made: impl Fn(&Claimed) -> bool) {
+        self.count(false);
         let names = std::mem::take(&mut self.names);
         if names.is_empty() {
             return;

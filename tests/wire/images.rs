@@ -107,6 +107,35 @@ fn of_many_who_want_one_name_at_once_one_owner_gets_it() {
 }
 
 #[test]
+fn an_owner_that_gives_one_name_twice_at_once_gives_it_twice() {
+    let asked = Arc::new((Mutex::new(0), Condvar::new()));
+    let shared = Arc::clone(&asked);
+    let two = Two::new(POLICY, move |request, images| {
+        let said = obeys(request, images);
+        if request.contains("/tag?") {
+            // The engine has the name before it says so: the first call is answered when the second has come.
+            let (count, came) = &*shared;
+            *count.lock().unwrap() += 1;
+            came.notify_all();
+            let waited = came.wait_timeout_while(count.lock().unwrap(), PATIENCE, |count| *count < 2).unwrap();
+            assert!(!waited.1.timed_out(), "the second call was not sent");
+        }
+        said
+    });
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| two.tag(0, "app"));
+        let begun = asked.1.wait_timeout_while(asked.0.lock().unwrap(), PATIENCE, |count| *count < 1).unwrap();
+        drop(begun);
+        let second = two.tag(0, "app");
+        if second.status() != 200 {
+            *asked.0.lock().unwrap() += 1;
+            asked.1.notify_all();
+        }
+        assert_eq!((first.join().unwrap().status(), second.status()), (200, 200), "{second:?}");
+    });
+}
+
+#[test]
 fn a_request_that_is_refused_leaves_its_name_free() {
     let two = Two::new(POLICY, |request, images| match request.starts_with("GET /v1.41/containers/") {
         true => r#"{"Id":"x","Config":{"Labels":{}}}"#.to_owned(),
@@ -172,7 +201,7 @@ impl Slow {
 
     fn wait(&self, done: impl Fn(&(bool, bool)) -> bool) {
         let (state, changed) = &*self.0;
-        let waited = changed.wait_timeout_while(state.lock().unwrap(), Duration::from_secs(100), |state| !done(state));
+        let waited = changed.wait_timeout_while(state.lock().unwrap(), PATIENCE, |state| !done(state));
         assert!(!waited.unwrap().1.timed_out(), "the build neither began nor ended");
     }
 }
@@ -193,7 +222,7 @@ fn a_client_that_goes_away_leaves_its_name_taken() {
     // Whatever the engine makes of it after all, nobody takes it for the host's.
     let begun = Instant::now();
     while !two.tag(1, "app").said().contains("another owner made it") {
-        assert!(begun.elapsed() < Duration::from_secs(100), "it is being made for ever");
+        assert!(begun.elapsed() < PATIENCE, "it is being made for ever");
     }
     slow.end();
 }
@@ -265,3 +294,6 @@ fn a_list_shows_no_name_of_another() {
     assert!(theirs.contains("source:1") && !theirs.contains("app"), "{theirs}");
     assert!(!theirs.contains("sha256:2") && !theirs.contains("sha256:3"), "{theirs}");
 }
+
+/// Longest wait for anything; long, as the machine may be busy
+const PATIENCE: Duration = Duration::from_secs(100);

@@ -103,6 +103,22 @@ fn two_makings_of_one_owner_end_with_the_last() {
 }
 
 #[test]
+fn what_is_on_its_way_may_be_there_and_is_not_the_hosts() {
+    let (ledger, a, _) = ledger();
+    let (mut first, second) = (ledger.make(&a, &names(&[APP])).unwrap(), ledger.make(&a, &names(&[APP])).unwrap());
+    assert!(!ledger.knows(APP), "claimed, and not sent");
+    first.sent();
+    assert!(ledger.knows(APP));
+    first.unsent();
+    assert!(!ledger.knows(APP), "it did not get on its way");
+    first.sent();
+    first.tried(&[(APP.to_owned(), None)].into());
+    assert!(!ledger.knows(APP), "nothing came of it");
+    second.made();
+    assert!(ledger.knows(APP));
+}
+
+#[test]
 fn a_pull_ends_the_claim_of_who_made_the_name() {
     let (ledger, a, b) = ledger();
     make(&ledger, &a);
