@@ -136,8 +136,6 @@ async fn calls(caller: Caller, client: Counted, upstream: Upstream, counters: Ar
                 Some(Err(_)) => return Outcome::Abandoned,
             },
             _ = calls.join_next(), if !calls.is_empty() => {}
-            // The owner has ended: its builds end with it.
-            () = cut.cancelled() => return Outcome::Refused,
             // Whoever comes back finds the next engine; what runs is told first how it ended.
             () = upstream.closed(), if !told => {
                 connection.graceful_shutdown();

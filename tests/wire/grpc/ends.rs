@@ -17,7 +17,7 @@ use crate::grpc::client::{
     block, call, frame, read, upgraded,
 };
 use crate::grpc::{before, with_config};
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, Setup};
 
 #[test]
 fn an_answer_arrives_as_it_was_to_the_last_trailer() {
@@ -351,6 +351,27 @@ fn a_build_that_runs_has_its_grace_and_an_idle_connection_ends_at_once() {
     assert!(begun.elapsed() < Duration::from_secs(100), "it waits for nothing");
     assert!(left.status.success(), "{}", left.log);
     drop(client);
+}
+
+#[test]
+fn the_connections_of_an_owner_that_ends_are_cut_and_stand_on_record_as_abandoned() {
+    let engine = waiting();
+    let policy = "allow = ['*']\n[owner]\nclean_up = 'when-sockwarden-ends'\n".to_owned();
+    let setup = Setup { policy, config: "[[listener]]\nowner = 'team'\n".to_owned(), ..Setup::default() };
+    let proxy = Proxy::at(engine.socket(), tempfile::tempdir().unwrap(), setup);
+    let own = tokio::runtime::Runtime::new().unwrap();
+    let _clients: Vec<_> = own.block_on(async {
+        let mut clients = Vec::new();
+        for _ in 0..8 {
+            let client = Client::new(upgraded(&proxy)).await;
+            clients.push((two_calls(&client).await, client));
+        }
+        clients
+    });
+    let left = proxy.stop();
+    let ends = left.events("end").into_iter().filter(|end| end["operation"] == "build.grpc");
+    let outcomes: Vec<_> = ends.map(|end| end["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["abandoned"; 8], "{}", left.audit);
 }
 
 #[test]
