@@ -38,7 +38,10 @@ pub enum PolicyError {
 #[derive(Debug)]
 pub struct Policies {
     slots: Vec<Slot>,
-    seen: BTreeMap<PathBuf, Option<Seen>>,
+    /// The files as they were loaded
+    seen: Looked,
+    /// The files at the last look
+    last: Looked,
 }
 
 #[derive(Debug)]
@@ -49,6 +52,7 @@ struct Slot {
 
 /// What tells one state of a file from another
 type Seen = (u64, u64, u64, i64, i64);
+type Looked = BTreeMap<PathBuf, Option<Seen>>;
 
 impl Policies {
     /// Loads the policy of each listener
@@ -57,8 +61,8 @@ impl Policies {
     /// When any of them cannot be used.
     pub fn load(sources: impl IntoIterator<Item = PolicyRef>) -> Result<Self, PolicyError> {
         let slot = |source: PolicyRef| Ok(Slot { policy: watch::Sender::new(Arc::new(load(&source)?)), source });
-        let mut policies =
-            Self { slots: sources.into_iter().map(slot).collect::<Result<_, PolicyError>>()?, seen: BTreeMap::new() };
+        let slots = sources.into_iter().map(slot).collect::<Result<_, PolicyError>>()?;
+        let mut policies = Self { slots, seen: Looked::new(), last: Looked::new() };
         policies.seen = policies.look();
         Ok(policies)
     }
@@ -103,12 +107,16 @@ impl Policies {
         self.slots.iter().any(|slot| slot.policy.borrow().quota.cgroup.is_some())
     }
 
-    /// Whether a file is no longer what it was when it was last loaded
-    pub fn changed(&self) -> bool {
-        self.look() != self.seen
+    /// Whether a file is no longer what it was when it was last loaded, but as it was when this was last asked
+    ///
+    /// One that is just being written is left alone: the first half of a policy may grant what the second forbids.
+    pub fn changed(&mut self) -> bool {
+        let now = self.look();
+        let last = std::mem::replace(&mut self.last, now);
+        self.last == last && self.last != self.seen
     }
 
-    fn look(&self) -> BTreeMap<PathBuf, Option<Seen>> {
+    fn look(&self) -> Looked {
         let files = self.slots.iter().filter_map(|slot| match &slot.source {
             PolicyRef::File(path) => Some(path),
             PolicyRef::Shipped(_) => None,
@@ -148,4 +156,27 @@ fn seen(path: &Path) -> Option<Seen> {
 
 fn names() -> String {
     shipped::ALL.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_that_is_just_being_written_is_not_loaded() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("policy.toml");
+        fs::write(&path, "allow = ['system']\n").unwrap();
+        let mut policies = Policies::load([PolicyRef::File(path.clone())]).unwrap();
+        assert!(!policies.changed() && !policies.changed());
+        for written in ["", "allow = ['*']\n", "allow = ['*']\n[images]\nallow = []\n"] {
+            fs::write(&path, written).unwrap();
+            assert!(!policies.changed(), "{written:?}");
+        }
+        assert!(policies.changed(), "it stays so");
+        policies.reload().unwrap();
+        assert!(!policies.changed() && !policies.changed());
+        fs::remove_file(&path).unwrap();
+        assert!(!policies.changed() && policies.changed());
+    }
 }
