@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 use rustix::process::Signal;
 
 use crate::engine::Engine;
@@ -58,8 +59,10 @@ fn the_socket_has_the_mode_that_was_asked_for() {
 fn the_socket_is_gone_at_the_end_and_a_stale_one_is_replaced() {
     let engine = Engine::start();
     let directory = tempfile::tempdir().unwrap();
-    // Left over by a process that was killed.
-    drop(UnixListener::bind(directory.path().join("proxy.sock")).unwrap());
+    // Left over by a process that was killed: nobody listens. One that had a listener has it still while another test has a
+    // process begin, which has a copy for a moment.
+    let left = socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+    bind(&left, &SocketAddrUnix::new(directory.path().join("proxy.sock")).unwrap()).unwrap();
     let proxy = Proxy::at(engine.socket(), directory, Setup::default());
     proxy.passes(&engine, plain("GET", "/v1.41/info"));
     let socket = proxy.socket.clone();

@@ -18,6 +18,13 @@ fn names(directory: &Path) -> Vec<String> {
     names
 }
 
+/// Leaves a socket where nobody listens; one that had a listener still has while another test has a process begin, which
+/// has a copy of it for a moment
+fn leave(path: &Path) {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+    rustix::net::bind(&socket, &SocketAddrUnix::new(path).unwrap()).unwrap();
+}
+
 fn take(path: &Path) -> Result<(UnixListener, Claim), SocketError> {
     Claim::take(path, 0o660, None)
 }
@@ -51,8 +58,8 @@ fn a_path_is_served_by_one_instance() {
 #[test]
 fn a_stale_socket_is_replaced_and_leftovers_of_a_crash_too() {
     let (directory, path) = place();
-    drop(UnixListener::bind(&path).unwrap());
-    drop(UnixListener::bind(directory.path().join(".docker.sock.new")).unwrap());
+    leave(&path);
+    leave(&directory.path().join(".docker.sock.new"));
     fs::write(directory.path().join(".docker.sock.lock"), "").unwrap();
     let (_listener, _claim) = take(&path).unwrap();
     UnixStream::connect(&path).unwrap();
@@ -115,11 +122,15 @@ fn a_lock_on_a_file_that_was_removed_meanwhile_is_none() {
     let waiting = [open(), open()];
     fs::remove_file(&lock_path).unwrap();
     let [gone, replaced] = waiting;
+    // Closing it is not enough while another test has a process begin, which has a copy for a moment.
+    let unlock = |file: OwnedFd| rustix::fs::flock(&file, FlockOperation::Unlock).unwrap();
+    let copy = gone.try_clone().unwrap();
     assert!(hold(gone, &lock_path).unwrap().is_none());
+    unlock(copy);
     let held = lock(&lock_path, &path).unwrap();
     assert!(hold(replaced, &lock_path).unwrap().is_none());
     assert!(matches!(lock(&lock_path, &path), Err(SocketError::Served(_))));
-    drop(held);
+    unlock(held);
     lock(&lock_path, &path).unwrap();
 }
 
