@@ -57,7 +57,7 @@ impl<'a> Play<'a> {
         // The host's own, which nobody may see.
         play.host("POST", "/networks/create", &json!({"Name": play.named("hostnet"), "CheckDuplicate": true}));
         play.host("POST", "/volumes/create", &json!({"Name": play.named("hostvol")}));
-        let body = json!({"Image": play.image, "Cmd": ["sleep", "1000"], "Labels": {"swt": play.prefix}});
+        let body = json!({"Image": play.image, "Cmd": ["sleep", "10000"], "Labels": {"swt": play.prefix}});
         play.host("POST", &format!("/containers/create?name={}", play.named("host")), &body);
         play
     }
@@ -74,7 +74,7 @@ impl<'a> Play<'a> {
                 ("/volumes/create".to_owned(), json!({"Name": name}), 201),
                 (
                     format!("/containers/create?name={name}"),
-                    json!({"Image": self.image, "Cmd": ["sleep", "1000"], "HostConfig": {
+                    json!({"Image": self.image, "Cmd": ["sleep", "10000"], "HostConfig": {
                         "NetworkMode": name, "Binds": [format!("{name}:/data")],
                     }}),
                     201,

@@ -36,7 +36,7 @@ impl<'a> Owner<'a> {
         let host =
             json!({"NetworkMode": network, "Binds": [format!("{volume}:/data")], "RestartPolicy": {"Name": "always"}});
         // With an anonymous volume, and a process that does not listen to SIGTERM.
-        let body = json!({"Image": "busybox:test", "Cmd": ["sleep", "1000"], "Labels": labels, "HostConfig": host, "Volumes": {"/anonymous": {}}});
+        let body = json!({"Image": "busybox:test", "Cmd": ["sleep", "10000"], "Labels": labels, "HostConfig": host, "Volumes": {"/anonymous": {}}});
         let child = made(engine, &format!("/containers/create?name={child}"), &body);
         made(engine, &format!("/containers/{child}/start"), &Value::Null);
         owner
@@ -115,7 +115,7 @@ pub fn ends(engine: &Engine) -> Vec<String> {
     let engine = engine.socket.as_path();
     let mut gate = Gate::with_policy(engine, &policy("clean_up = 'when-caller-ends'\nkeep = 'on-failure'\n"));
     let listener = gate.socket();
-    let sleep = ["sleep", "1000"];
+    let sleep = ["sleep", "10000"];
     let neighbour = Owner::start(engine, "neighbour", &sleep, &listener);
     let elsewhere = Owner::start(engine, "elsewhere", &["true"], Path::new("/somewhere/else.sock"));
 
@@ -176,7 +176,7 @@ pub fn of_callers(engine: &Engine) -> Vec<String> {
         let subnet = subnet()["Config"][0]["Subnet"].as_str().unwrap().to_owned();
         job.must(&format!(
             "docker network create --subnet {subnet} {name} && docker volume create {name} && \
-             docker run -d --name {name} --network {name} -v {name}:/v busybox:test sleep 1000"
+             docker run -d --name {name} --network {name} -v {name}:/v busybox:test sleep 10000"
         ));
     }
     let left = |name: &str| -> Vec<String> {
@@ -222,7 +222,7 @@ pub fn of_a_label(engine: &Engine) -> Vec<String> {
     for (number, step) in steps.iter().enumerate() {
         step.must(&format!(
             "docker volume create {label}-{number} && \
-             docker run -d --name {label}-{number} --network none -v {label}-{number}:/v busybox:test sleep 1000"
+             docker run -d --name {label}-{number} --network none -v {label}-{number}:/v busybox:test sleep 10000"
         ));
     }
     let left = || -> Vec<String> {
@@ -259,7 +259,7 @@ pub fn with_sockwarden(engine: &Engine) -> Vec<String> {
     let rules = "clean_up = 'when-sockwarden-ends'\nimages = true\ngrace = '1s'\n";
     let mut gate = Gate::with_owner(engine, &policy(rules), &format!("{prefix}owner"));
     let fill = |socket: &Path, what: &str| {
-        let image = json!({"Image": "busybox:test", "Cmd": ["sleep", "1000"], "HostConfig": {"Binds": [format!("{prefix}{what}:/data")]}});
+        let image = json!({"Image": "busybox:test", "Cmd": ["sleep", "10000"], "HostConfig": {"Binds": [format!("{prefix}{what}:/data")]}});
         made(socket, "/networks/create", &json!({"Name": format!("{prefix}{what}"), "IPAM": subnet()}));
         made(socket, "/volumes/create", &json!({"Name": format!("{prefix}{what}")}));
         let id = made(socket, &format!("/containers/create?name={prefix}{what}"), &image);
@@ -310,7 +310,7 @@ pub fn by_hand(engine: &Engine) -> Vec<String> {
     };
     let url = format!("unix://{}", engine.socket.display());
     let engine = engine.socket.as_path();
-    let owner = Owner::start(engine, "hand", &["sleep", "1000"], Path::new("/somewhere.sock"));
+    let owner = Owner::start(engine, "hand", &["sleep", "10000"], Path::new("/somewhere.sock"));
     // Somebody of the host's started a container from an image that claims to be this owner's.
     let labels =
         json!({"sockwarden.owner": owner.id, "sockwarden.record": "1", "sockwarden.listener": "/somewhere.sock"});

@@ -20,7 +20,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
     let network = host("/networks/create", &json!({"Name": net, "CheckDuplicate": true})).json();
     host("/volumes/create", &json!({"Name": volume}));
     let neighbour =
-        json!({"Image": stage.names["image"], "Cmd": ["sleep", "1000"], "HostConfig": {"NetworkMode": net}});
+        json!({"Image": stage.names["image"], "Cmd": ["sleep", "10000"], "HostConfig": {"NetworkMode": net}});
     host(&format!("/containers/create?name={}", named("neighbour")), &neighbour);
     host(&format!("/containers/{}/start", named("neighbour")), &Value::Null);
     // As wide as can be: what an owner made is not in it.
@@ -61,7 +61,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
     if shown.text().contains("neighbour") {
         expect("others on it are not shown", &shown, 0, "");
     }
-    let body = json!({"Image": stage.names["image"], "Cmd": ["sleep", "1000"], "HostConfig": {
+    let body = json!({"Image": stage.names["image"], "Cmd": ["sleep", "10000"], "HostConfig": {
         "NetworkMode": net, "Binds": [format!("{volume}:/data"), format!("{own}:/own")],
     }});
     expect("it is used", &ours("POST", &format!("/containers/create?name={own}"), &body), 201, "");

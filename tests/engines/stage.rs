@@ -56,7 +56,7 @@ impl Stage {
     /// Its containers inherit its labels; the one that names an owner must never be believed.
     pub fn image(&mut self) {
         let seed = format!("{}seed", self.prefix);
-        let body = json!({"Image": "busybox:test", "Cmd": ["sleep", "1000"], "Labels": {"swt": self.prefix, "sockwarden.owner": "root"}});
+        let body = json!({"Image": "busybox:test", "Cmd": ["sleep", "10000"], "Labels": {"swt": self.prefix, "sockwarden.owner": "root"}});
         self.made("POST", &format!("/containers/create?name={seed}"), &body);
         let target = format!("/commit?container={seed}&repo={}image&tag=1", self.prefix);
         let made = self.made("POST", &target, &json!({}));
@@ -81,14 +81,14 @@ impl Stage {
         let container = format!("{}{who}", self.prefix);
         let body = json!({
             "Image": self.names["image"],
-            "Cmd": ["sleep", "1000"],
+            "Cmd": ["sleep", "10000"],
             "OpenStdin": true,
             "HostConfig": {"NetworkMode": if needs.network { network.as_str() } else { "bridge" }, "Binds": [format!("{volume}:/data")]},
         });
         let id = text(&make(&format!("/containers/create?name={container}"), body), "/Id");
         if needs.life {
             make(&format!("/containers/{container}/start"), Value::Null);
-            let exec = json!({"Cmd": ["sleep", "1000"]});
+            let exec = json!({"Cmd": ["sleep", "10000"]});
             self.name(&format!("{who}_exec"), text(&make(&format!("/containers/{container}/exec"), exec), "/Id"));
         }
         self.name(&format!("{who}_short"), id[..12].to_owned());

@@ -23,13 +23,13 @@ services:
   web:
     image: busybox:test
     container_name: app-web
-    command: sh -c 'cat /src/marker > /data/said; exec sleep 1000'
+    command: sh -c 'cat /src/marker > /data/said; exec sleep 10000'
     stop_grace_period: 1s
     networks: [back]
     volumes: ['data:/data', '.:/src:ro']
   db:
     image: busybox:test
-    command: sleep 1000
+    command: sleep 10000
     stop_grace_period: 1s
     networks: [back]
 networks:
@@ -276,7 +276,7 @@ impl<'a> Host<'a> {
         made("/volumes/create", json!({"Name": format!("{name}-vol")}));
         made("/volumes/create", json!({"Name": format!("{name}-ws")}));
         made(&format!("/containers/create?name={name}-idle"), json!({"Image": "busybox:test", "Cmd": ["true"]}));
-        let body = json!({"Image": "busybox:test", "Cmd": ["sleep", "1000"]});
+        let body = json!({"Image": "busybox:test", "Cmd": ["sleep", "10000"]});
         let container = made(&format!("/containers/create?name={name}"), body);
         ask(engine, "POST", &format!("/containers/{container}/start"), "");
         Self { engine, workspace: format!("{name}-ws"), name, container }
