@@ -174,9 +174,10 @@ impl JudgeOfDockerfile {
         if pulls {
             self.pull(image, platform, findings).await?;
         }
+        let is_named = matches!(image.meaning(), Meaning::Named(_));
         // From here on the name stays what is looked at.
         let is_kept = match &self.images {
-            Some(images) if matches!(image.meaning(), Meaning::Named(_)) => self.keep(images, &name(image)).await,
+            Some(images) if is_named => self.keep(images, &name(image)).await,
             _ => true,
         };
         let seen = look::image(&self.engine, image.given(), &field).await?;
@@ -187,7 +188,7 @@ impl JudgeOfDockerfile {
         }
         // The engine would pull it while it builds, and its triggers with it.
         let unread = match &seen {
-            None if pulls => Some("its image is not there any more; build again".to_owned()),
+            None if pulls && is_named => Some("its image is not there any more; build again".to_owned()),
             Some(seen) if pulls && !seen.is_of(platform) => {
                 Some(format!("its image is of {}; say so with `--platform`, or leave it out", seen.platform))
             }
