@@ -190,7 +190,7 @@ impl JudgeOfDockerfile {
         let unread = match &seen {
             None if pulls && is_named => Some("its image is not there any more; build again".to_owned()),
             Some(seen) if pulls && !seen.is_of(platform) => {
-                Some(format!("its image is of {}; say so with `--platform`, or leave it out", seen.platform))
+                Some(format!("its image is of {:?}, not of {platform:?}", seen.platform))
             }
             _ => None,
         };

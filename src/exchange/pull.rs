@@ -106,6 +106,7 @@ impl Exchange {
 /// Reads an answer to its end, where it says whether the image is there
 async fn done(answer: Response<Body>) -> Result<(), Refused> {
     let status = answer.status();
+    let key = if status.is_success() { "error" } else { "message" };
     let (mut body, mut line, mut failure) = (answer.into_body(), Vec::new(), None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| EngineError::Broken(error.to_string()))?;
@@ -116,13 +117,12 @@ async fn done(answer: Response<Body>) -> Result<(), Refused> {
                 return Err(EngineError::Broken("a line of its progress has no end".to_owned()).into());
             }
             if piece.ends_with(b"\n") {
-                failure = failure.or(told(&line, "error"));
+                failure = failure.or(told(&line, key));
                 line.clear();
             }
         }
     }
-    failure = failure.or_else(|| told(&line, if status.is_success() { "error" } else { "message" }));
-    match failure {
+    match failure.or_else(|| told(&line, key)) {
         None if status.is_success() => Ok(()),
         failure => Err(Refused::Absent(failure.unwrap_or_else(|| status.to_string()))),
     }

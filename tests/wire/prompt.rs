@@ -100,7 +100,7 @@ fn serve(
             };
             let (status, body) = match body.as_str() {
                 "!" => return,
-                "" => ("404 Not Found", "{\"message\":\"No such thing\"}"),
+                "" => ("404 Not Found", "{\"message\":\"No such thing\"}\n"),
                 body => ("200 OK", body),
             };
             let head = format!("HTTP/1.1 {status}\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\n");
