@@ -178,7 +178,7 @@ fn what_is_shared_is_used_by_all_and_changed_by_none() {
 }
 
 #[test]
-#[ignore = "makes a thousand containers: cargo test --test engines -- --ignored --nocapture"]
+#[ignore = "measures, so it runs by itself: cargo test --test engines -- --ignored --nocapture"]
 fn docker_ps_of_ten_among_a_thousand_is_not_slower_than_bare() {
     engines::setting::on_each_engine(engines::many::run);
 }
