@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+use crate::api::build::Build;
 use crate::policy::ask::{Access, Flag, Propagation};
 use crate::policy::cache::Cache;
 use crate::policy::cleaning::Cleaning;
@@ -97,6 +98,13 @@ impl Policy {
     /// Not with `warn`, which lets pass what would be refused.
     pub fn gives_views(&self) -> bool {
         self.isolate.is_some() && self.mode == Mode::Enforce
+    }
+
+    /// Whether what is in the context of a build is judged: the classic builder's, where that is the body
+    ///
+    /// What is read elsewhere passes only where a policy merely warns.
+    pub fn judges_context(&self, build: &Build) -> bool {
+        self.mode != Mode::Record && build.remote.is_empty() && build.version != "2"
     }
 }
 

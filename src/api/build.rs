@@ -17,13 +17,6 @@ object! {
     }
 }
 
-impl Build {
-    /// Whether the classic builder builds a context that is the body: what is in it can be judged
-    pub fn has_context(&self) -> bool {
-        self.remote.is_empty() && self.version != "2"
-    }
-}
-
 query! {
     /// `POST /build`: the classic builder, or with version 2 BuildKit as the docker CLI before 23 asks for it
     pub struct Build {

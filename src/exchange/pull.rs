@@ -18,7 +18,6 @@ use crate::api::version::ApiVersion;
 use crate::engine::EngineError;
 use crate::exchange::ready::Ready;
 use crate::exchange::{Exchange, Gate, Who};
-use crate::policy::Mode;
 
 /// Pulls for one build
 pub struct Puller {
@@ -68,8 +67,7 @@ impl Exchange {
     /// Pulls for a build with the classic builder, before it builds
     pub(super) fn puller(&self, operation: &Operation, version: ApiVersion) -> Option<Puller> {
         let Operation::BuildClassic(Request { query, headers, .. }) = operation else { return None };
-        // What is read elsewhere is not judged here, and passes only where a policy merely warns.
-        (self.policy.mode != Mode::Record && query.has_context()).then(|| Puller {
+        self.policy.judges_context(query).then(|| Puller {
             gate: Arc::clone(&self.gate),
             who: Arc::clone(&self.who),
             version,

@@ -23,7 +23,7 @@ use crate::api::parameters as q;
 use crate::api::request::{JsonBody, Protobuf, Request};
 use crate::api::value::{Plain, Words};
 use crate::policy::judge::Facts;
-use crate::policy::{Force, Limits, Line, Mode, Policy};
+use crate::policy::{Force, Limits, Line, Policy};
 
 /// The label that names an object's owner
 pub const OWNER_LABEL: &str = "sockwarden.owner";
@@ -84,7 +84,7 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
         Operation::BuildClassic(Request { query, .. }) => {
             build(policy, limits, query, &mut changes);
             // Its images are pulled before, so that their triggers are judged.
-            if query.pull && query.has_context() && policy.mode != Mode::Record {
+            if query.pull && policy.judges_context(query) {
                 query.pull = false;
                 changes.add("query.pull", true, false, None);
             }
