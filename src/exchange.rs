@@ -239,20 +239,8 @@ impl Exchange {
                 in_time(patience, async { task.await.map_err(broke_off)? }).await
             }
         };
-        let response = match sent {
-            Ok(response) => response,
-            Err(error) => {
-                let why = broken_off.take().unwrap_or(error);
-                hold.lost(&why, images.as_ref()).await;
-                return Err(why);
-            }
-        };
-
-        let operation = recorded.approved().operation();
-        if let Some(images) = &images {
-            hold = hold.answered(response.status(), operation, images).await;
-        }
-        self.answer(response, upgrade, operation, images.map(|images| (images, hold))).await
+        let sent = sent.map_err(|error| broken_off.take().unwrap_or(error));
+        self.settle(sent, upgrade, recorded.approved().operation(), images, hold).await
     }
 
     fn judges_names(&self, recorded: &Recorded) -> bool {

@@ -21,8 +21,30 @@ use crate::shown::strip::stripped;
 use crate::stream::{Download, End, one_way, open, tunnel};
 
 impl Exchange {
+    /// Settles what was held while the engine was asked, and turns its answer into ours
+    pub(super) async fn settle(
+        &mut self,
+        sent: Result<Response<Incoming>, Refused>,
+        client: Option<OnUpgrade>,
+        operation: &Operation,
+        images: Option<Images>,
+        mut hold: Hold,
+    ) -> Result<Response<Body>, Refused> {
+        let response = match sent {
+            Ok(response) => response,
+            Err(why) => {
+                hold.lost(&why, images.as_ref()).await;
+                return Err(why);
+            }
+        };
+        if let Some(images) = &images {
+            hold = hold.answered(response.status(), operation, images).await;
+        }
+        self.answer(response, client, operation, images.map(|images| (images, hold))).await
+    }
+
     /// Turns the engine's answer into ours; its last byte ends the exchange
-    pub(super) async fn answer(
+    async fn answer(
         &mut self,
         mut response: Response<Incoming>,
         client: Option<OnUpgrade>,

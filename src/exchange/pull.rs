@@ -81,23 +81,7 @@ impl Exchange {
     async fn pull(&mut self, operation: Operation, version: ApiVersion) -> Result<Response<Body>, Refused> {
         let Ready { recorded, images, hold, .. } = self.prepare(operation, version).await?;
         let sent = self.gate.engine.send(&self.link, &recorded, version, answer::empty()).await;
-        let response = match sent {
-            Ok(response) => response,
-            Err(error) => {
-                let why = error.into();
-                hold.lost(&why, images.as_ref()).await;
-                return Err(why);
-            }
-        };
-        let operation = recorded.approved().operation();
-        let images = match images {
-            Some(images) => {
-                let hold = hold.answered(response.status(), operation, &images).await;
-                Some((images, hold))
-            }
-            None => None,
-        };
-        self.answer(response, None, operation, images).await
+        self.settle(sent.map_err(Refused::from), None, recorded.approved().operation(), images, hold).await
     }
 }
 
