@@ -219,10 +219,15 @@ impl Images {
         Ok(ended)
     }
 
-    /// The image that has a name, if there is one
+    /// The id of the image that has a name, if there is one
     async fn id(&self, name: &str) -> Result<Option<String>, Refused> {
+        Ok(self.named(name).await?.map(|image| image.id))
+    }
+
+    /// The image that has a name, if there is one
+    async fn named(&self, name: &str) -> Result<Option<SeenImage>, Refused> {
         let image = look::image(&self.engine, name, "").await?;
-        Ok(image.filter(|image| image.found_as.is_some()).map(|image| image.id))
+        Ok(image.filter(|image| image.found_as.is_some()))
     }
 
     async fn pull(&self, image: &ImageRef, found: &mut Found) -> Result<Hold, Refused> {
@@ -236,7 +241,7 @@ impl Images {
             }
             return Ok(Hold::Nothing);
         }
-        let there = look::image(&self.engine, &name, "").await?.filter(|image| image.found_as.is_some());
+        let there = self.named(&name).await?;
         let mut pulling = self.ledger.pull(&self.owner, &name, there.is_some());
         // It stays what a build has looked at that runs; that it is there for this caller as well the registry says.
         if let (Err(Taken::InUse), Some(digest)) = (&pulling, there.and_then(|image| image.digest_of(&name))) {
