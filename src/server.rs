@@ -6,7 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::net::UnixListener;
 use tokio::sync::{Notify, Semaphore, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::api::bind::HostPath;
@@ -162,6 +162,8 @@ impl Server {
         let notice = Arc::new(Notify::new());
         let (remembered, counted, kept) = (Arc::clone(&ledger), Arc::clone(&running), Arc::clone(&ledger));
         let mut reaper = Reaper::new(Arc::clone(&engine), Arc::clone(&audit), counted, remembered, Arc::clone(&notice));
+        // Before anybody calls: what callers name is not looked for.
+        let sweeping_names = tokio::spawn(sweep_names(Arc::clone(&ledger), Arc::clone(&engine)));
         let mut claims = Vec::new();
         for (index, (listener, (socket, claim))) in config.listeners.iter().zip(sockets).enumerate() {
             claims.extend(claim);
@@ -199,7 +201,6 @@ impl Server {
         }
         let reaper = Arc::new(reaper);
         let reaping = tokio::spawn(Arc::clone(&reaper).run(ended));
-        let sweeping_names = tokio::spawn(sweep_names(ledger, Arc::clone(&engine)));
         let sweeping = tokio::spawn(sweep(Arc::clone(&pins), Arc::clone(&engine), notice));
         let wanted = policies.want_cgroups();
         let sweeping_cgroups = tokio::spawn(sweep_cgroups(Arc::clone(&cgroups), wanted, Arc::clone(&engine)));
@@ -300,14 +301,17 @@ async fn sweep_cgroups(cgroups: Arc<Cgroups>, wanted: bool, engine: Arc<Engine>)
     }
 }
 
-/// Forgets image names that are gone
-async fn sweep_names(ledger: Arc<Ledger>, engine: Arc<Engine>) {
-    let mut turn = interval(SWEEP_NAMES);
+/// Forgets image names that are gone: at once those that went while no sockwarden ran
+fn sweep_names(ledger: Arc<Ledger>, engine: Arc<Engine>) -> impl Future<Output = ()> {
+    let first = if ledger.is_empty() { SWEEP_NAMES } else { Duration::ZERO };
+    let mut turn = interval_at(Instant::now() + first, SWEEP_NAMES);
     turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        turn.tick().await;
-        if let Err(error) = forget_gone_names(&ledger, &engine).await {
-            tracing::warn!(%error, "image names that are gone are not forgotten");
+    async move {
+        loop {
+            turn.tick().await;
+            if let Err(error) = forget_gone_names(&ledger, &engine).await {
+                tracing::warn!(%error, "image names that are gone are not forgotten");
+            }
         }
     }
 }
