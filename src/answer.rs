@@ -200,6 +200,15 @@ impl Refused {
         }
     }
 
+    /// The operation, where it is a closed one
+    pub fn closed(&self) -> Option<&'static Closed> {
+        match self {
+            Self::Unrouted(Unrouted::Route(NoRoute::Closed(closed))) => Some(closed),
+            Self::Shut(why) => why.closed(),
+            _ => None,
+        }
+    }
+
     /// The words the client sees; a missing object is told in the engine's own
     pub fn message(&self, id: &str) -> String {
         match self {

@@ -42,7 +42,7 @@ pub struct Opened<'a> {
     /// Images it names
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<String>,
-    /// `allow`, `modify`, `deny`, `warn` (would be denied) or `error` (not understood)
+    /// `allow`, `modify`, `deny`, `warn` (would be denied) or `error` (not understood, missing, or failed)
     pub verdict: &'static str,
     /// What it asks for
     #[serde(skip_serializing_if = "Vec::is_empty")]

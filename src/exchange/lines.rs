@@ -47,8 +47,11 @@ impl Exchange {
                 });
             }
             None => {
-                let why = if let Refused::Shut(why) = refused { why } else { refused };
-                let denied = matches!(why, Refused::Denied(_) | Refused::Ended { .. } | Refused::Unidentified(_))
+                if let Some(closed) = refused.closed() {
+                    self.operation = closed.name;
+                }
+                // Not what failed or was not understood.
+                let denied = status == StatusCode::FORBIDDEN
                     || self.policy.mode == Mode::Enforce
                         && self.verdict.as_ref().is_some_and(|verdict| verdict.decision == Decision::Deny);
                 let word = if denied { "deny" } else { "error" };
