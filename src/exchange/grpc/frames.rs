@@ -62,6 +62,47 @@ pub fn only_message(bytes: Vec<u8>) -> Result<Bytes, Refused> {
     }
 }
 
+/// The messages of a client's call that goes on, counted; those that were read make room for more
+pub struct Said<'a> {
+    stream: RecvStream,
+    messages: Messages,
+    room: &'a Room,
+    counters: Arc<Counters>,
+    /// Bytes whose messages were taken
+    taken: usize,
+}
+
+impl<'a> Said<'a> {
+    /// Reads `stream`
+    pub fn new(stream: RecvStream, room: &'a Room, counters: Arc<Counters>) -> Self {
+        Self { stream, messages: Messages::default(), room, counters, taken: 0 }
+    }
+
+    /// The next message; none when the client has said all
+    ///
+    /// # Errors
+    /// [`Refused::BodyBroken`] when the client broke off; otherwise what it sends is not made of whole plain messages, or
+    /// there is no room for one.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Refused> {
+        const UNREADABLE: Refused =
+            Refused::Call("what it sends is not made of whole messages that are not compressed");
+        loop {
+            if let Some(message) = self.messages.take().map_err(|_| UNREADABLE)? {
+                return Ok(Some(message));
+            }
+            let taken = std::mem::take(&mut self.taken);
+            self.stream.flow_control().release_capacity(taken).map_err(|_| Refused::BodyBroken)?;
+            let Some(piece) = self.stream.data().await else {
+                return self.messages.end().map(|()| None).map_err(|_| UNREADABLE);
+            };
+            let piece = piece.map_err(|_| Refused::BodyBroken)?;
+            self.counters.received(piece.len());
+            self.taken = piece.len();
+            self.messages.push(&piece, self.room)?;
+        }
+    }
+}
+
 /// The messages of an engine's answer, as they come in pieces of any length
 #[derive(Debug, Default)]
 pub struct Messages {

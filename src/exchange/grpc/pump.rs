@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -18,7 +19,7 @@ use crate::exchange::grpc::frames::Messages;
 use crate::exchange::grpc::refusal::{Refusal, own_head};
 use crate::exchange::grpc::reply::Reply;
 use crate::exchange::grpc::{Answered, From};
-use crate::stream::{Counters, End};
+use crate::stream::{Counters, End, silence};
 
 /// Passes an answer on
 ///
@@ -31,10 +32,7 @@ pub async fn pump(answered: Answered, respond: &mut SendResponse<Bytes>, room: &
         From::Engine(response, reply) => {
             let (parts, body) = response.into_parts();
             let mut client = Client::new(respond, Response::from_parts(parts, ()), counters);
-            let passed = match reply {
-                None => pass(body, &mut client).await,
-                Some(reply) => look(body, reply, &mut client, room).await,
-            };
+            let passed = answer(body, reply, &mut client, room).await;
             settle(passed, client, end)
         }
         From::Here(messages) => {
@@ -75,6 +73,16 @@ pub enum Broken {
     Refused(Refused),
 }
 
+/// What a client says that cannot be read
+impl std::convert::From<Refused> for Broken {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::BodyBroken => Self::Client,
+            refused => Self::Refused(refused),
+        }
+    }
+}
+
 /// The client's side of a call
 pub struct Client<'a> {
     respond: &'a mut SendResponse<Bytes>,
@@ -101,20 +109,12 @@ impl<'a> Client<'a> {
     }
 
     /// Sends a piece as fast as the client takes it
-    pub async fn send(&mut self, mut piece: Bytes) -> Result<(), Broken> {
+    pub async fn send(&mut self, piece: Bytes) -> Result<(), Broken> {
         let counters = Arc::clone(&self.counters);
-        let stream = self.open()?;
-        while !piece.is_empty() {
-            stream.reserve_capacity(piece.len());
-            let room = match poll_fn(|context| stream.poll_capacity(context)).await {
-                Some(Ok(room)) => room,
-                Some(Err(_)) | None => return Err(Broken::Client),
-            };
-            let part = piece.split_to(room.min(piece.len()));
-            counters.to_client.fetch_add(part.len() as u64, Ordering::Relaxed);
-            stream.send_data(part, false).map_err(|_| Broken::Client)?;
-        }
-        Ok(())
+        let count = |length| {
+            counters.to_client.fetch_add(length, Ordering::Relaxed);
+        };
+        send(self.open()?, piece, count).await.ok_or(Broken::Client)
     }
 
     /// Ends the answer
@@ -162,6 +162,49 @@ impl<'a> Client<'a> {
             piece = from.data() => piece.transpose().map_err(engine),
             () = self.gone() => Err(Broken::Client),
         }
+    }
+}
+
+/// Sends a piece as fast as the other side takes it; none when it takes no more
+pub async fn send(stream: &mut SendStream<Bytes>, mut piece: Bytes, count: impl Fn(u64)) -> Option<()> {
+    while !piece.is_empty() {
+        stream.reserve_capacity(piece.len());
+        let room = poll_fn(|context| stream.poll_capacity(context)).await?.ok()?;
+        let part = piece.split_to(room.min(piece.len()));
+        count(part.len() as u64);
+        stream.send_data(part, false).ok()?;
+    }
+    Some(())
+}
+
+/// Waits for both directions of a call that goes on: until the engine has ended its own, or either is broken off
+pub async fn both(
+    up: impl Future<Output = Result<(), Broken>>,
+    down: impl Future<Output = Result<(), Broken>>,
+    idle: Option<Duration>,
+    counters: &Counters,
+) -> Result<(), Broken> {
+    tokio::pin!(up, down);
+    let mut up_done = false;
+    loop {
+        tokio::select! {
+            ended = &mut up, if !up_done => { ended?; up_done = true; }
+            ended = &mut down => return ended,
+            () = silence(idle, counters), if idle.is_some() => return Err(Broken::Client),
+        }
+    }
+}
+
+/// Passes the engine's answer on, looked at where somebody does
+pub async fn answer(
+    from: RecvStream,
+    reply: Option<Box<dyn Reply>>,
+    client: &mut Client<'_>,
+    room: &Room,
+) -> Result<(), Broken> {
+    match reply {
+        None => pass(from, client).await,
+        Some(reply) => look(from, reply, client, room).await,
     }
 }
 
@@ -239,6 +282,7 @@ fn status(trailers: &HeaderMap) -> Option<u32> {
     trailers.get(STATUS)?.to_str().ok()?.parse().ok()
 }
 
+/// What the engine broke off
 fn engine(error: h2::Error) -> Broken {
     Broken::Engine(error.reason().unwrap_or(Reason::INTERNAL_ERROR))
 }

@@ -19,12 +19,12 @@ use crate::api::credentials::RegistryHeaders;
 use crate::api::message::{read_message, write_message};
 use crate::engine::channel::framed;
 use crate::exchange::body::Room;
-use crate::exchange::grpc::frames::Messages;
+use crate::exchange::grpc::frames::Said;
 use crate::exchange::grpc::head as call_head;
-use crate::exchange::grpc::pump::{Broken, Client, settle};
+use crate::exchange::grpc::pump::{Broken, Client, both, settle};
 use crate::exchange::grpc::refusal::{Refusal, own_head};
 use crate::exchange::{Exchange, head};
-use crate::stream::{End, silence};
+use crate::stream::End;
 
 /// The method's path
 pub const SESSION: &str = "/moby.buildkit.v1.Control/Session";
@@ -55,7 +55,7 @@ impl Exchange {
 /// When what the client sends is no message.
 pub async fn join(
     opened: Opened,
-    mut from: RecvStream,
+    from: RecvStream,
     respond: &mut SendResponse<Bytes>,
     room: &Room,
     idle: Option<std::time::Duration>,
@@ -65,19 +65,12 @@ pub async fn join(
     let (reader, mut writer) = engine.into_split();
     let mut reader = first.chain(reader);
     let mut client = Client::new(respond, own_head(), Arc::clone(&counters));
+    let mut said = Said::new(from, room, Arc::clone(&counters));
     let up = async {
-        let mut messages = Messages::default();
-        while let Some(piece) = from.data().await {
-            let piece = piece.map_err(|_| Broken::Client)?;
-            let length = piece.len();
-            messages.push(&piece, room).map_err(Broken::Refused)?;
-            while let Some(message) = messages.take().map_err(|_| Broken::Refused(UNREADABLE))? {
-                let BytesMessage { data } = read_message(message).map_err(|_| Broken::Refused(UNREADABLE))?;
-                // An engine that reads no further may have something to say still.
-                let _ = writer.write_all(&data).await;
-            }
-            counters.received(length);
-            from.flow_control().release_capacity(length).map_err(|_| Broken::Client)?;
+        while let Some(message) = said.next().await? {
+            let BytesMessage { data } = read_message(message).map_err(|_| Broken::Refused(UNREADABLE))?;
+            // An engine that reads no further may have something to say still.
+            let _ = writer.write_all(&data).await;
         }
         let _ = writer.shutdown().await;
         Ok(())
@@ -97,18 +90,7 @@ pub async fn join(
         }
         client.end_well()
     };
-    let joined = async {
-        tokio::pin!(up, down);
-        let mut up_done = false;
-        loop {
-            tokio::select! {
-                ended = &mut up, if !up_done => { ended?; up_done = true; }
-                ended = &mut down => return ended,
-                () = silence(idle, &counters), if idle.is_some() => return Err(Broken::Client),
-            }
-        }
-    };
-    let joined = joined.await;
+    let joined = both(up, down, idle, &counters).await;
     settle(joined, client, end)
 }
 
