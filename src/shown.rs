@@ -149,6 +149,7 @@ pub fn showing(operation: &Operation) -> Showing {
         O::BuildHistoryUpdate(_) | O::BridgeSolve(_) | O::BridgePing(_) | O::BridgeReturn(_) => Showing::AsIs,
         O::BridgeInputs(_) | O::BridgeEvaluate(_) | O::BridgeReadFile(_) | O::BridgeReadDir(_) => Showing::AsIs,
         O::BridgeStatFile(_) | O::BridgeResolveImage(_) | O::BridgeResolveSource(_) | O::BridgeWarn(_) => Showing::AsIs,
+        O::BridgeContainerNew(_) | O::BridgeContainerRelease(_) | O::BridgeContainerExec(_) => Showing::AsIs,
         O::ContentInfo(_) | O::ContentRead(_) => Showing::AsIs,
     }
 }

@@ -20,6 +20,7 @@ mod engines {
     pub mod case;
     pub mod classic;
     pub mod command;
+    pub mod debug;
     pub mod differential;
     pub mod dockerfiles;
     pub mod frontend;
@@ -271,6 +272,11 @@ fn a_cache_that_a_policy_names_is_taken_as_by_the_engine_itself() {
 #[test]
 fn a_frontend_that_a_policy_names_by_its_digest_is_run_and_no_other() {
     engines::setting::on_each_engine(engines::frontend::run);
+}
+
+#[test]
+fn a_build_is_looked_into_by_its_owner_with_what_its_steps_may_have() {
+    engines::setting::on_each_engine(engines::debug::run);
 }
 
 #[test]

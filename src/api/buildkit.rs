@@ -10,6 +10,7 @@ use crate::api::operation::{Endpoint, METHODS};
 use crate::message;
 
 pub mod bridge;
+pub mod container;
 pub mod content;
 pub mod control;
 pub mod history;

@@ -24,10 +24,7 @@ closed! {
     "the classic builder has nothing to cancel by id; end the request of the build itself" => [
         "POST" "/build/cancel" "build.cancel",
     ];
-    "containers run with the Engine API; a build's own would escape its limits" => [
-        "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/NewContainer" "build.container.new",
-        "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/ReleaseContainer" "build.container.release",
-        "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/ExecProcess" "build.container.exec",
+    "newer than BuildKit 0.26; read the files of the result itself" => [
         "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/ReadFileContainer" "build.container.read_file",
         "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/ReadDirContainer" "build.container.read_dir",
         "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/StatFileContainer" "build.container.stat_file",

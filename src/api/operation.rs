@@ -11,6 +11,7 @@ use crate::api::build::Build;
 use crate::api::buildkit::bridge::{
     Evaluate, ReadDir, ReadFile, ResolveImageConfig, ResolveSourceMeta, Return, Solve as BridgeSolve, StatFile, Warn,
 };
+use crate::api::buildkit::container::{ExecMessage, NewContainer, ReleaseContainer};
 use crate::api::buildkit::content::{Info as BlobInfo, Read as BlobRead};
 use crate::api::buildkit::control::{
     BuildHistoryRequest, DiskUsage as DiskUsageRequest, ListWorkers, Prune, Solve, Status, UpdateBuildHistory,
@@ -272,6 +273,9 @@ operations! {
     BridgeResolveImage "build.frontend.resolve_image" "/moby.buildkit.v1.frontend.LLBBridge/ResolveImageConfig" Stream Request<BuildId, (), Protobuf<ResolveImageConfig>>;
     BridgeResolveSource "build.frontend.resolve_source" "/moby.buildkit.v1.frontend.LLBBridge/ResolveSourceMeta" Stream Request<BuildId, (), Protobuf<ResolveSourceMeta>>;
     BridgeWarn "build.frontend.warn" "/moby.buildkit.v1.frontend.LLBBridge/Warn" Whole Request<BuildId, (), Protobuf<Warn>>;
+    BridgeContainerNew "build.container.new" "/moby.buildkit.v1.frontend.LLBBridge/NewContainer" Stream Request<BuildId, (), Protobuf<NewContainer>>;
+    BridgeContainerRelease "build.container.release" "/moby.buildkit.v1.frontend.LLBBridge/ReleaseContainer" Stream Request<BuildId, (), Protobuf<ReleaseContainer>>;
+    BridgeContainerExec "build.container.exec" "/moby.buildkit.v1.frontend.LLBBridge/ExecProcess" Stream Request<BuildId, (), Protobuf<ExecMessage>>;
 
     ContentInfo "build.content.info" "/containerd.services.content.v1.Content/Info" Whole Request<(), (), Protobuf<BlobInfo>>;
     ContentRead "build.content.read" "/containerd.services.content.v1.Content/Read" Stream Request<(), (), Protobuf<BlobRead>>;

@@ -1,14 +1,14 @@
 //! A connection to BuildKit in the engine: gRPC over HTTP/2, on a connection that left HTTP/1.1 by `POST /grpc`.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use h2::RecvStream;
-use h2::client::{Builder, SendRequest};
+use h2::client::{Builder, ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, TE};
 use http::{Method, Request, Response, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-use crate::api::request::{Content, Written};
+use crate::api::request::Content;
 use crate::audit::Recorded;
 use crate::engine::{EngineError, root_cause};
 
@@ -66,13 +66,30 @@ impl Channel {
     /// # Errors
     /// When there is no answer.
     pub async fn call(&self, recorded: &Recorded, metadata: Metadata) -> Result<Response<RecvStream>, EngineError> {
+        let (response, _sent) = self.send(recorded, metadata, true).await?;
+        response.await.map_err(|error| broken(&error))
+    }
+
+    /// Begins a recorded call that goes on; dropping either before its end cancels the call
+    ///
+    /// # Errors
+    /// When it cannot be sent.
+    pub async fn begin(
+        &self,
+        recorded: &Recorded,
+        metadata: Metadata,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), EngineError> {
+        self.send(recorded, metadata, false).await
+    }
+
+    async fn send(
+        &self,
+        recorded: &Recorded,
+        metadata: Metadata,
+        ends: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), EngineError> {
         let operation = recorded.approved().operation();
-        let Written { name, body, .. } = operation.write();
-        let message = match body {
-            Content::Message(message) => message,
-            Content::None | Content::Json(_) => Bytes::new(),
-        };
-        let broken = |error: &dyn std::error::Error| EngineError::Broken(root_cause(error));
+        let name = operation.write().name;
         let mut request = Request::new(());
         (*request.method_mut(), *request.version_mut()) = (Method::POST, Version::HTTP_2);
         *request.uri_mut() =
@@ -89,8 +106,20 @@ impl Channel {
         let mut sender = self.sender.clone().ready().await.map_err(|error| broken(&error))?;
         let (response, mut stream) = sender.send_request(request, false).map_err(|error| broken(&error))?;
         // Who does not know a call answers and resets it before the message is on its way: the answer counts.
-        stream.send_data(framed(&message), true).ok();
-        response.await.map_err(|error| broken(&error))
+        stream.send_data(message(recorded), ends).ok();
+        Ok((response, stream))
+    }
+}
+
+fn broken(error: &dyn std::error::Error) -> EngineError {
+    EngineError::Broken(root_cause(error))
+}
+
+/// The message of a recorded call, framed
+pub fn message(recorded: &Recorded) -> Bytes {
+    match recorded.approved().operation().write().body {
+        Content::Message(message) => framed(&message),
+        Content::None | Content::Json(_) => framed(b""),
     }
 }
 

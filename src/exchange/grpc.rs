@@ -8,6 +8,7 @@ mod frames;
 mod head;
 mod names;
 mod preface;
+mod process;
 mod pump;
 mod refusal;
 mod reply;
@@ -38,6 +39,7 @@ use self::frames::Received;
 pub use self::frames::{Messages, only_message};
 use self::names::Naming;
 pub use self::preface::speak_http2;
+use self::process::EXEC;
 use self::pump::pump;
 use self::reply::{Course, Reply};
 use self::session::SESSION;
@@ -184,6 +186,15 @@ async fn call_of(caller: Caller, upstream: Upstream, request: Request<RecvStream
         };
         match opened {
             Ok(opened) => session::join(opened, received, &mut respond, &room, idle).await,
+            Err(refused) => Err(refused.into()),
+        }
+    } else if target == EXEC {
+        let begun = tokio::select! {
+            begun = exchange.processes(&parts, received, &channel, &room) => begun,
+            _ = poll_fn(|context| respond.poll_reset(context)) => return,
+        };
+        match begun {
+            Ok(begun) => process::join(begun, &mut respond, &room, idle).await,
             Err(refused) => Err(refused.into()),
         }
     } else {

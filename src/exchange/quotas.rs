@@ -76,6 +76,7 @@ fn starts(operation: &Operation) -> bool {
             | O::ContainerUpdate(_)
             | O::BuildClassic(_)
             | O::BridgeSolve(_)
+            | O::BridgeContainerExec(_)
     )
 }
 

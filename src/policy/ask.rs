@@ -304,6 +304,8 @@ flags! {
     Secrets "build" "secrets" Switch "build without --secret mounts";
     /// The client's SSH agent in a build's steps
     Ssh "build" "ssh" Switch "build without --ssh mounts";
+    /// Containers of a build's own, in which its results are looked into
+    Debug "build" "debug" Switch "run a container of the image: build without --invoke";
     /// A platform other than the engine's, as `linux/arm64`
     Platform "build" "platform" Patterns "build without --platform";
     /// What a build vouches for, as `provenance=mode=max`

@@ -160,13 +160,16 @@ fn of(operation: &Operation, asks: &mut Asks) {
         O::BuildInfo(_) | O::BuildDiskUsage(_) | O::BuildCachePrune(_) | O::BuildHistory(_) => {}
         O::BuildHistoryUpdate(_) | O::BridgePing(_) => {}
         O::BridgeInputs(_) | O::BridgeEvaluate(_) | O::BridgeReadFile(_) | O::BridgeReadDir(_) => {}
-        O::BridgeStatFile(_) | O::BridgeWarn(_) => {}
+        O::BridgeStatFile(_) | O::BridgeWarn(_) | O::BridgeContainerRelease(_) => {}
         O::ContentInfo(_) | O::ContentRead(_) => {}
 
         O::BuildSolve(Request { body: Protobuf(body), .. }) => buildkit::solve(body, asks),
         O::BridgeSolve(Request { body: Protobuf(body), .. }) => buildkit::bridge_solve(body, asks),
         O::BridgeResolveImage(Request { body: Protobuf(body), .. }) => buildkit::resolve_image(body, asks),
         O::BridgeResolveSource(Request { body: Protobuf(body), .. }) => buildkit::resolve_source(body, asks),
+        // What they are made of is asked for as steps are.
+        O::BridgeContainerNew(_) => asks.flag(Flag::Debug, "true", "NewContainer"),
+        O::BridgeContainerExec(_) => asks.flag(Flag::Debug, "true", "Init"),
 
         O::Auth(Request { body: JsonBody(Credentials { server_address, .. }), .. }) => {
             let host = server_address.trim_start_matches("https://").trim_start_matches("http://");

@@ -136,7 +136,10 @@ fn subject(operation: &Operation) -> Option<&BuildId> {
         | O::BridgeStatFile(Request { subject, .. })
         | O::BridgeResolveImage(Request { subject, .. })
         | O::BridgeResolveSource(Request { subject, .. })
-        | O::BridgeWarn(Request { subject, .. }) => Some(subject),
+        | O::BridgeWarn(Request { subject, .. })
+        | O::BridgeContainerNew(Request { subject, .. })
+        | O::BridgeContainerRelease(Request { subject, .. })
+        | O::BridgeContainerExec(Request { subject, .. }) => Some(subject),
         _ => None,
     }
 }
@@ -165,7 +168,7 @@ mod tests {
     fn samples() -> impl Iterator<Item = (String, Operation)> {
         METHODS.iter().flat_map(|endpoint| {
             (endpoint.fields)().into_iter().filter_map(move |field| {
-                let name = Some("abc".to_owned()).filter(|_| endpoint.name.starts_with("build.frontend"));
+                let name = Some("abc".to_owned()).filter(|_| endpoint.path.contains(".frontend.LLBBridge/"));
                 let parts = Parts { name, body: Content::Message(field.message.into()), ..Parts::default() };
                 Some((format!("{} {}", endpoint.name, field.path), (endpoint.read)(parts).ok()?))
             })

@@ -95,6 +95,12 @@ pub fn modify(policy: &Policy, mut operation: Operation, facts: &Facts) -> (Oper
         Operation::BuildSolve(Request { body: Protobuf(body), .. }) => {
             buildkit::solve(policy, facts, body, &mut changes);
         }
+        Operation::BridgeContainerNew(Request { body: Protobuf(body), .. }) => {
+            buildkit::container(policy, body, &mut changes);
+        }
+        Operation::BridgeContainerExec(Request { body: Protobuf(body), .. }) => {
+            buildkit::process(policy, facts, body, &mut changes);
+        }
         Operation::BridgeSolve(Request { body: Protobuf(body), .. }) => {
             buildkit::bridge_solve(policy, limits, facts, body, &mut changes);
         }

@@ -136,6 +136,7 @@ fn of(operation: &Operation, found: &mut References) {
         O::BuildHistoryUpdate(_) | O::BridgeSolve(_) | O::BridgePing(_) | O::BridgeReturn(_) => {}
         O::BridgeInputs(_) | O::BridgeEvaluate(_) | O::BridgeReadFile(_) | O::BridgeReadDir(_) => {}
         O::BridgeStatFile(_) | O::BridgeResolveImage(_) | O::BridgeResolveSource(_) | O::BridgeWarn(_) => {}
+        O::BridgeContainerNew(_) | O::BridgeContainerRelease(_) | O::BridgeContainerExec(_) => {}
         O::ContentInfo(_) | O::ContentRead(_) => {}
         O::NetworkList(_) | O::NetworkPrune(_) => {}
         O::NetworkCreate(Request { body: JsonBody(body), .. }) => {

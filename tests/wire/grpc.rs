@@ -8,6 +8,7 @@ mod floods;
 mod names;
 mod owners;
 mod preface;
+mod processes;
 mod strict;
 
 use buildkit::BuildKit;

@@ -108,6 +108,11 @@ impl<'a> Client<'a> {
         self.stream.as_mut().ok_or(Broken::Client)
     }
 
+    /// Takes another head, unless one was sent
+    pub fn head(&mut self, head: Response<()>) {
+        self.head = self.head.take().map(|_| head);
+    }
+
     /// Sends a piece as fast as the client takes it
     pub async fn send(&mut self, piece: Bytes) -> Result<(), Broken> {
         let counters = Arc::clone(&self.counters);
@@ -283,7 +288,7 @@ fn status(trailers: &HeaderMap) -> Option<u32> {
 }
 
 /// What the engine broke off
-fn engine(error: h2::Error) -> Broken {
+pub fn engine(error: h2::Error) -> Broken {
     Broken::Engine(error.reason().unwrap_or(Reason::INTERNAL_ERROR))
 }
 

@@ -4,6 +4,7 @@
 //! takes that for done already, and reads by itself (0.8 to 0.32).
 
 use crate::api::buildkit::bridge::Solve as BridgeSolve;
+use crate::api::buildkit::container::{ExecMessage, NewContainer};
 use crate::api::buildkit::control::Solve;
 use crate::policy::judge::Facts;
 use crate::policy::modify::source_policy::source_policy;
@@ -75,6 +76,29 @@ pub(super) fn bridge_solve(
     }
 }
 
+/// The network of a container of a build, where none was asked for
+pub(super) fn container(policy: &Policy, body: &mut NewContainer, changes: &mut Changes) {
+    let none = policy.force.network.as_ref().filter(|(network, _)| network == "none");
+    if body.network == SANDBOX
+        && let Some((_, line)) = none
+    {
+        changes.add("Network", "", "none", Some(line));
+        body.network = NO_NETWORK;
+    }
+}
+
+/// The cgroup of a process in one
+pub(super) fn process(policy: &Policy, facts: &Facts, body: &mut ExecMessage, changes: &mut Changes) {
+    let Some(meta) = body.init.as_mut().and_then(|init| init.meta.as_mut()) else { return };
+    changes.text("Init.Meta.cgroupParent", &mut meta.cgroup_parent, &policy.force.cgroup_parent);
+    let own = facts.cgroup.clone().zip(policy.quota.cgroup.clone());
+    changes.text("Init.Meta.cgroupParent", &mut meta.cgroup_parent, &own);
+}
+
+/// `NetMode.UNSET`
+const SANDBOX: i32 = 0;
+/// `NetMode.NONE`
+const NO_NETWORK: i32 = 2;
 /// Minor of the first API version whose engine knows rules for sources (BuildKit 0.11)
 const SOURCE_POLICY: u8 = 43;
 /// BuildKit's own frontend

@@ -2,11 +2,12 @@
 
 use super::loopback::Loopback;
 use super::{ALL, Attempt, Failure, NEWER, Sides};
-use crate::engines::buildkit::build::{BUILD_ID, Build, SOLVE, id};
+use crate::engines::buildkit::build::{Build, SOLVE, id};
 use crate::engines::buildkit::client::Client;
 use crate::engines::buildkit::llb::Run;
-use crate::engines::buildkit::message::{Message, found};
+use crate::engines::buildkit::message::Message;
 use crate::engines::buildkit::session::Offer;
+use crate::engines::debug::Process;
 use crate::engines::setting::Engine;
 
 /// Plays on one engine; what failed
@@ -23,7 +24,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
             play.attack(
                 "the host's network, by a container beside the build",
                 &["bookworm"],
-                "`build.container.new` is closed",
+                "debug (NewContainer)",
                 container,
             ),
             play.attack("a control group of the host, by all steps", NEWER, "cgroup_parent=/", group),
@@ -109,17 +110,9 @@ async fn container(sides: &Sides) -> Attempt {
     let offer = Offer::dockerfile("FROM busybox:test\nRUN true\n");
     let build = Build::start(&sides.attacker, &offer).await?;
     let result = build.dockerfile(&[]).await?;
-    let name = id("c");
-    let mount = Message::new().with(3, "/").number(6, 0).with(23, &result);
-    let asked = Message::new().with(1, &name).with(2, mount).number(3, HOST);
-    let of_ours = [(BUILD_ID, build.reference.as_str())];
-    build.client.call(&format!("{BRIDGE}NewContainer"), &of_ours, asked).await.ok()?;
-    let command = format!("wget -q -O - http://127.0.0.1:{}/", service.port());
-    let meta = ["sh", "-c", &command].iter().fold(Message::new(), |meta, word| meta.with(1, word));
-    let start = Message::new().with(1, &name).with(2, meta.with(2, "PATH=/bin").with(3, "/")).number(3, 1);
-    let asked = Message::new().with(1, id("p")).with(2, start);
-    let is_over = |message: &[u8]| !found(message, &[EXIT]).is_empty() || !found(message, &[DONE]).is_empty();
-    let said = build.client.conversation(&format!("{BRIDGE}ExecProcess"), &of_ours, asked, is_over).await?;
+    let command = &format!("wget -q -O - http://127.0.0.1:{}/", service.port());
+    let process = Process { result: &result, network: HOST, command, ..Process::default() };
+    let said = process.run(&build.client, &build.reference).await?;
     seen(&sides.word, &said)
 }
 
@@ -166,7 +159,4 @@ impl Drop for Group {
     }
 }
 
-const BRIDGE: &str = "/moby.buildkit.v1.frontend.LLBBridge/";
 const HOST: u64 = 1;
-const EXIT: u64 = 6;
-const DONE: u64 = 7;

@@ -123,6 +123,18 @@ impl Answer {
     }
 }
 
+/// Field `number` with text or a message in it
+pub fn field(number: u8, value: impl AsRef<[u8]>) -> Vec<u8> {
+    let (value, mut bytes) = (value.as_ref(), vec![number << 3 | 2]);
+    let mut length = value.len();
+    while length > 0x7f {
+        bytes.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
+        length >>= 7;
+    }
+    bytes.push(u8::try_from(length).unwrap());
+    [bytes.as_slice(), value].concat()
+}
+
 /// A gRPC call as clients make it
 pub fn call(path: &str) -> Request<()> {
     let mut request = Request::new(());

@@ -10,7 +10,7 @@ use sockwarden::policy::view::suffix;
 use tokio::io::AsyncReadExt as _;
 
 use crate::grpc::buildkit::{BuildKit, Heard, framed, head, trailers, well, whole};
-use crate::grpc::client::{Answer, Client, STATUS, call, upgraded};
+use crate::grpc::client::{Answer, Client, STATUS, call, field, upgraded};
 use crate::grpc::with_policy;
 use crate::proxy::Proxy;
 
@@ -33,18 +33,6 @@ fn ours() -> String {
 /// Somebody else's
 fn theirs() -> String {
     suffix(Owner::new("somebody").tag())
-}
-
-/// Field `number` with text or a message in it
-fn field(number: u8, value: impl AsRef<[u8]>) -> Vec<u8> {
-    let (value, mut bytes) = (value.as_ref(), vec![number << 3 | 2]);
-    let mut length = value.len();
-    while length > 0x7f {
-        bytes.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
-        length >>= 7;
-    }
-    bytes.push(u8::try_from(length).unwrap());
-    [bytes.as_slice(), value].concat()
 }
 
 /// An engine that hears what messages say, and answers with these

@@ -4,8 +4,9 @@
 //! refused here is refused whoever wrote it, and on every engine.
 
 use crate::api::buildkit::bridge::{Attestation, BuildResult, Ref, RefMap, Solved};
+use crate::api::buildkit::container::{ExecMessage, Init, NewContainer};
 use crate::api::buildkit::llb::{Definition, SourceOp};
-use crate::api::buildkit::op::{self, ExecOp, Meta, Mount, Op, SecretEnv, StepUlimit};
+use crate::api::buildkit::op::{self, ExecOp, HostIp, Meta, Mount, Op, SecretEnv, StepUlimit};
 use crate::api::image_ref::ImageRef;
 use crate::api::operation::Operation;
 use crate::api::request::{Protobuf, Request};
@@ -39,6 +40,10 @@ pub fn brought(operation: &Operation, own: Own<'_>) -> Found {
             if let Some(source) = &body.source {
                 steps.source(source, "Source");
             }
+        }
+        Operation::BridgeContainerNew(Request { body: Protobuf(body), .. }) => steps.container(body),
+        Operation::BridgeContainerExec(Request { body: Protobuf(ExecMessage { init: Some(init), .. }), .. }) => {
+            steps.process(init);
         }
         _ => {}
     }
@@ -155,28 +160,67 @@ impl Steps<'_> {
 
     fn exec(&mut self, exec: &ExecOp, field: &str) {
         let ExecOp { meta, mounts, network, security, secret_env, cdi_devices } = exec;
-        match network {
-            0 | 2 => {}
-            1 => self.add(What::Flag(Flag::Network, "host".to_owned()), format!("{field}.network")),
-            other => self.add(What::Odd("network mode", other.to_string()), format!("{field}.network")),
-        }
-        match security {
-            0 => {}
-            1 => self.entitlement("security.insecure", &format!("{field}.security")),
-            other => self.add(What::Odd("security mode", other.to_string()), format!("{field}.security")),
-        }
+        self.network(*network, format!("{field}.network"));
+        self.security(*security, &format!("{field}.security"));
         for device in cdi_devices {
             self.entitlement(&format!("device={}", device.name), &format!("{field}.cdiDevices"));
         }
-        for SecretEnv { id: _, name: _, optional: _ } in secret_env {
-            self.add(What::Flag(Flag::Secrets, "true".to_owned()), format!("{field}.secretenv"));
-        }
+        self.secrets(secret_env, &format!("{field}.secretenv"));
         for (index, mount) in mounts.iter().enumerate() {
             self.mount(mount, &format!("{field}.mounts[{index}]"));
         }
         match meta {
             Some(meta) => self.meta(meta, &format!("{field}.meta")),
             None => self.add(What::Odd("build step", "no command".to_owned()), field),
+        }
+    }
+
+    /// A container has what a step has, but for its processes
+    fn container(&mut self, container: &NewContainer) {
+        let NewContainer { container_id: _, mounts, network, platform: _, constraints: _, extra_hosts, hostname: _ } =
+            container;
+        self.network(*network, "Network");
+        for (index, mount) in mounts.iter().enumerate() {
+            self.mount(mount, &format!("Mounts[{index}]"));
+        }
+        self.hosts(extra_hosts, "extraHosts");
+    }
+
+    fn process(&mut self, init: &Init) {
+        let Init { container_id: _, meta, fds: _, tty: _, security, secret_env } = init;
+        self.security(*security, "Init.Security");
+        self.secrets(secret_env, "Init.secretenv");
+        match meta {
+            Some(meta) => self.meta(meta, "Init.Meta"),
+            None => self.add(What::Odd("process", "no command".to_owned()), "Init"),
+        }
+    }
+
+    fn network(&mut self, network: i32, field: impl Into<String>) {
+        match network {
+            0 | 2 => {}
+            1 => self.add(What::Flag(Flag::Network, "host".to_owned()), field),
+            other => self.add(What::Odd("network mode", other.to_string()), field),
+        }
+    }
+
+    fn security(&mut self, security: i32, field: &str) {
+        match security {
+            0 => {}
+            1 => self.entitlement("security.insecure", field),
+            other => self.add(What::Odd("security mode", other.to_string()), field),
+        }
+    }
+
+    fn secrets(&mut self, secrets: &[SecretEnv], field: &str) {
+        for SecretEnv { id: _, name: _, optional: _ } in secrets {
+            self.add(What::Flag(Flag::Secrets, "true".to_owned()), field);
+        }
+    }
+
+    fn hosts(&mut self, hosts: &[HostIp], field: &str) {
+        for HostIp { host, ip } in hosts {
+            self.add(What::Flag(Flag::AddHost, format!("{host}:{ip}")), field);
         }
     }
 
@@ -199,9 +243,7 @@ impl Steps<'_> {
             remove_mount_stubs: _,
             valid_exit_codes: _,
         } = meta;
-        for line in extra_hosts {
-            self.add(What::Flag(Flag::AddHost, format!("{}:{}", line.host, line.ip)), format!("{field}.extraHosts"));
-        }
+        self.hosts(extra_hosts, &format!("{field}.extraHosts"));
         for StepUlimit { name, soft, hard } in ulimit {
             self.add(What::Flag(Flag::Ulimit, format!("{name}={soft}:{hard}")), format!("{field}.ulimit"));
         }
