@@ -7,6 +7,7 @@
 pub mod channel;
 mod cleaning;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -25,7 +26,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyperlocal::{UnixConnector, Uri};
 use thiserror::Error;
 use tokio::net::UnixStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::answer::Body;
 use crate::api::call::Outgoing;
@@ -281,8 +282,18 @@ impl Engine {
         }
     }
 
+    /// The engine's socket; one whose queue is full says so at once, and is asked again
+    async fn connected(&self) -> io::Result<UnixStream> {
+        loop {
+            match UnixStream::connect(&self.socket).await {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(AGAIN).await,
+                connected => return connected,
+            }
+        }
+    }
+
     async fn connect(&self) -> Result<http1::SendRequest<Body>, EngineError> {
-        let connected = timeout(self.connect, UnixStream::connect(&self.socket)).await;
+        let connected = timeout(self.connect, self.connected()).await;
         let stream = connected.map_err(|_| EngineError::Slow(self.connect))?.map_err(|error| {
             self.newest.store(0, Ordering::Relaxed);
             EngineError::Unreachable(error)
@@ -361,3 +372,5 @@ const ENGINE_HOST: &str = "docker";
 pub const API_VERSION: &str = "api-version";
 /// Largest answer to a question of our own, in bytes
 const MAX_ANSWER: usize = 8 << 20;
+/// How long a socket whose queue is full is left alone
+const AGAIN: Duration = Duration::from_millis(10);

@@ -1,10 +1,12 @@
 //! What fails is said by its status, and leaves its record: the engine, the record, the client.
 
 use std::fs;
+use std::os::unix::net::{UnixListener, UnixStream};
 
 use serde_json::Value;
 
 use crate::engine::Engine;
+use crate::peer::Peer;
 use crate::proxy::{Proxy, Setup, json, plain};
 
 #[test]
@@ -25,6 +27,33 @@ fn an_engine_that_is_not_there_is_502() {
         "{}",
         left.audit
     );
+}
+
+#[test]
+fn an_engine_whose_queue_is_full_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("engine.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    // Room for one, which it takes.
+    let _first = UnixStream::connect(&socket).unwrap();
+    let proxy = Proxy::at(&socket, tempfile::tempdir().unwrap(), Setup::default());
+    let mut client = proxy.connect();
+    client.send(plain("GET", "/v1.41/info"));
+    while proxy.records().is_empty() {
+        std::thread::yield_now();
+    }
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut peer = Peer::of(stream);
+                peer.message();
+                peer.send("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}");
+            });
+        }
+    });
+    let answer = client.message();
+    assert_eq!(answer.status(), 200, "{answer:?}");
 }
 
 #[test]
