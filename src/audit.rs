@@ -88,10 +88,34 @@ impl Audit {
 
 /// A new id of a record, a hexadecimal number
 ///
-/// Ids count on from the time of the start, so that they do not repeat after a restart, and an earlier one is less.
+/// Ids count on from the time of the start, so that they do not repeat after a restart, and an earlier one is less. Several
+/// processes that write one record count from places of their own, also where they have started at once.
 pub fn new_id() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let start = || u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(1);
-    let _ = NEXT.compare_exchange(0, start(), Ordering::Relaxed, Ordering::Relaxed);
+    let now = || u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(1);
+    let _ = NEXT.compare_exchange(0, first_id(now(), std::process::id()), Ordering::Relaxed, Ordering::Relaxed);
     format!("{:x}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// From which a process counts that starts then, in microseconds
+fn first_id(start: u64, process: u32) -> u64 {
+    start * PLACES + u64::from(process) % PLACES
+}
+
+/// Ids for each microsecond: no process needs as many
+const PLACES: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_that_start_at_once_have_ids_of_their_own() {
+        let now = 1_795_000_000_000_000;
+        assert_ne!(first_id(now, 77), first_id(now, 78));
+        // However many the first has had by then.
+        assert!(first_id(now + 1000, 77) > first_id(now, 78) + 4_000_000);
+        // Until the year 2100 they are numbers of 64 bits.
+        assert!(first_id(4_102_444_800_000_000, 4_194_303) > first_id(now, 1));
+    }
 }
