@@ -12,6 +12,7 @@ use crate::api::request::{BodyKind, Content, Parts};
 use crate::policy::Policy;
 use crate::policy::ask::Ask;
 use crate::policy::asks::asks;
+use crate::policy::asks::buildkit::steps::{Own, brought};
 use crate::policy::compile::compile;
 use crate::policy::judge::{Facts, judge};
 use crate::policy::modify::Change;
@@ -87,17 +88,25 @@ fn of(policy: &Policy, endpoint: &'static Endpoint) -> Vec<Row> {
 
 fn treat(policy: &Policy, without: Option<&Operation>, with: Option<Operation>) -> (String, String) {
     let Some(with) = with else { return ("refused".to_owned(), "refused".to_owned()) };
-    let before: Vec<Ask> = without.map(asks).unwrap_or_default();
+    let before: Vec<Ask> = without.map(asked).unwrap_or_default();
+    let after = asked(&with);
     let added: Vec<&'static str> =
-        asks(&with).iter().filter(|ask| !before.contains(ask)).map(|ask| ask.what.code()).collect();
+        after.iter().filter(|ask| !before.contains(ask)).map(|ask| ask.what.code()).collect();
     let treatment = match added.first() {
         Some(code) => format!("asks {code}"),
         None if without.map(references).unwrap_or_default() != references(&with) => "names an object".to_owned(),
         None if without.is_some_and(|without| limits(without) != limits(&with)) => "has a maximum".to_owned(),
         None => "nothing".to_owned(),
     };
-    let known = before.iter().filter(|ask| asks(&with).contains(ask)).count();
+    let known = before.iter().filter(|ask| after.contains(ask)).count();
     (treatment, verdict(policy, with, known))
+}
+
+/// All that an operation asks for, that of steps among it
+fn asked(operation: &Operation) -> Vec<Ask> {
+    let mut all = asks(operation);
+    all.extend(brought(operation, Own::default()).asks);
+    all
 }
 
 /// The verdict on a whole operation, of which the first `known` asks are not looked at
