@@ -4,6 +4,7 @@
 //! field's, and what stands twice where it may stand once (engines let the last one win, and merge messages) are refused by
 //! name. The wire's primitives are prost's; its messages would drop what they do not know.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use bytes::{Buf as _, Bytes};
@@ -38,7 +39,7 @@ pub type Wrap<'a> = &'a dyn Fn(Vec<u8>) -> Vec<u8>;
 /// # Errors
 /// Naming the first field that is not understood.
 pub fn read_message<T: Message>(bytes: Bytes) -> Result<T, Malformed> {
-    read_at(bytes, &At::Body)
+    read_at(bytes, &At::Message(&Cell::new(MOST_IN_ALL)))
 }
 
 /// Writes a whole message
@@ -298,11 +299,18 @@ impl<T: Element> Slot for Vec<T> {
 
 /// Elements that need a few bytes each on the wire take many times as many here
 fn push<T>(list: &mut Vec<T>, value: T, at: &At<'_>) -> Result<(), Malformed> {
-    if list.len() >= MOST_ELEMENTS {
-        return Err(at.malformed(format!("more than {MOST_ELEMENTS} elements")));
-    }
+    room_after(list.len(), at)?;
     list.push(value);
     Ok(())
+}
+
+/// Refuses one element more where there are enough, in one list or in all of a message
+fn room_after(length: usize, at: &At<'_>) -> Result<(), Malformed> {
+    match (length < MOST_ELEMENTS, at.has_room()) {
+        (true, true) => Ok(()),
+        (false, _) => Err(at.malformed(format!("more than {MOST_ELEMENTS} elements"))),
+        (true, false) => Err(at.malformed(format!("more than {MOST_IN_ALL} elements in all"))),
+    }
 }
 
 /// Numbers that stand in one field together; clients may write them one by one as well
@@ -360,9 +368,7 @@ impl<T: Element> Slot for BTreeMap<String, T> {
         if self.contains_key(&key) {
             return Err(here.malformed("the same key twice"));
         }
-        if self.len() >= MOST_ELEMENTS {
-            return Err(at.malformed(format!("more than {MOST_ELEMENTS} elements")));
-        }
+        room_after(self.len(), at)?;
         self.insert(key, value);
         Ok(())
     }
@@ -438,6 +444,8 @@ macro_rules! message {
 
 /// Elements of one list or map
 const MOST_ELEMENTS: usize = 50_000;
+/// Elements of all lists and maps of one message, as lists stand in lists
+const MOST_IN_ALL: usize = 200_000;
 
 #[cfg(test)]
 mod tests;

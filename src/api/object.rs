@@ -4,6 +4,7 @@
 //! key that is not exactly a field's name but folds to one is refused, and so is a repeated one. A field nobody knows is
 //! refused by name unless it holds a zero value: real clients send many of those, and the engine ignores them.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -26,6 +27,8 @@ pub struct Malformed {
 pub enum At<'a> {
     /// The body itself
     Body,
+    /// The same, of a message, and how many more elements all its lists may have
+    Message(&'a Cell<usize>),
     /// A member of an object or map
     Member(&'a At<'a>, &'a str),
     /// An element of an array
@@ -38,6 +41,15 @@ impl At<'_> {
         Malformed { at: self.to_string(), what: what.into() }
     }
 
+    /// Takes room for one element more; false when there is none
+    pub(crate) fn has_room(&self) -> bool {
+        match self {
+            Self::Body => true,
+            Self::Message(left) => left.replace(left.get().saturating_sub(1)) > 0,
+            Self::Member(parent, _) | Self::Element(parent, _) => parent.has_room(),
+        }
+    }
+
     pub(crate) fn expected(&self, wanted: &str, json: &Json) -> Malformed {
         self.malformed(format!("expected {wanted}, got {}", json.kind()))
     }
@@ -46,8 +58,8 @@ impl At<'_> {
 impl fmt::Display for At<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Body => f.write_str("body"),
-            Self::Member(Self::Body, key) => write!(f, "{}", key.escape_debug()),
+            Self::Body | Self::Message(_) => f.write_str("body"),
+            Self::Member(Self::Body | Self::Message(_), key) => write!(f, "{}", key.escape_debug()),
             Self::Member(parent, key) => write!(f, "{parent}.{}", key.escape_debug()),
             Self::Element(parent, index) => write!(f, "{parent}[{index}]"),
         }
