@@ -13,6 +13,13 @@ use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_va
 use crate::api::json::Json;
 use crate::api::object::{At, Field, Malformed, SAMPLE, member};
 
+mod always;
+mod one_of;
+mod packed;
+
+pub use self::always::Always;
+pub use self::packed::Packed;
+
 /// A message with a closed set of fields, made by [`message!`](crate::message)
 pub trait Message: Sized + Default {
     /// Every field's number and name
@@ -75,21 +82,40 @@ pub struct Payload {
 #[derive(Debug, Clone)]
 enum Data {
     Varint(u64),
+    Fixed64(u64),
+    Fixed32(u32),
     Bytes(Bytes),
+}
+
+impl Data {
+    /// The refusal where something else belongs
+    fn instead_of(&self, expected: &str, at: &At<'_>) -> Malformed {
+        let got = match self {
+            Self::Varint(_) => "a number",
+            Self::Fixed64(_) => "a number of 8 bytes",
+            Self::Fixed32(_) => "a number of 4 bytes",
+            Self::Bytes(_) => "bytes",
+        };
+        at.malformed(format!("expected {expected}, got {got}"))
+    }
 }
 
 impl Payload {
     fn read(wire: WireType, bytes: &mut Bytes, at: &At<'_>) -> Result<Self, Malformed> {
-        let broken = |_| at.malformed("no protobuf message");
+        let broken = || at.malformed("no protobuf message");
         let data = match wire {
-            WireType::Varint => Data::Varint(decode_varint(bytes).map_err(broken)?),
+            WireType::Varint => Data::Varint(decode_varint(bytes).map_err(|_| broken())?),
+            WireType::SixtyFourBit => Data::Fixed64(bytes.try_get_u64_le().map_err(|_| broken())?),
+            WireType::ThirtyTwoBit => Data::Fixed32(bytes.try_get_u32_le().map_err(|_| broken())?),
             WireType::LengthDelimited => {
-                let length = decode_varint(bytes).map_err(broken)?;
+                let length = decode_varint(bytes).map_err(|_| broken())?;
                 let length = usize::try_from(length).ok().filter(|length| *length <= bytes.remaining());
                 Data::Bytes(bytes.split_to(length.ok_or_else(|| at.malformed("longer than its message"))?))
             }
-            // No field of a message here is written so, and groups are gone.
-            _ => return Err(at.malformed(format!("unexpected wire type {wire:?}"))),
+            // No field of a message here is a group.
+            WireType::StartGroup | WireType::EndGroup => {
+                return Err(at.malformed(format!("unexpected wire type {wire:?}")));
+            }
         };
         Ok(Self { data, again: false })
     }
@@ -110,14 +136,28 @@ impl Payload {
     fn varint(self, at: &At<'_>) -> Result<u64, Malformed> {
         match self.data {
             Data::Varint(value) => Ok(value),
-            Data::Bytes(_) => Err(at.malformed("expected a number")),
+            other => Err(other.instead_of("a number", at)),
+        }
+    }
+
+    fn fixed64(self, at: &At<'_>) -> Result<u64, Malformed> {
+        match self.data {
+            Data::Fixed64(value) => Ok(value),
+            other => Err(other.instead_of("a number of 8 bytes", at)),
+        }
+    }
+
+    fn fixed32(self, at: &At<'_>) -> Result<u32, Malformed> {
+        match self.data {
+            Data::Fixed32(value) => Ok(value),
+            other => Err(other.instead_of("a number of 4 bytes", at)),
         }
     }
 
     fn bytes(self, at: &At<'_>) -> Result<Bytes, Malformed> {
         match self.data {
             Data::Bytes(bytes) => Ok(bytes),
-            Data::Varint(_) => Err(at.malformed("expected bytes, got a number")),
+            other => Err(other.instead_of("bytes", at)),
         }
     }
 }
@@ -200,6 +240,8 @@ macro_rules! elements {
 /// A scalar as it stands on the wire
 enum Scalar<'a> {
     Number(u64),
+    Fixed64(u64),
+    Fixed32(u32),
     Bytes(&'a [u8]),
 }
 
@@ -208,6 +250,14 @@ fn write_scalar(number: u32, scalar: Scalar<'_>, out: &mut Vec<u8>) {
         Scalar::Number(value) => {
             encode_key(number, WireType::Varint, out);
             encode_varint(value, out);
+        }
+        Scalar::Fixed64(value) => {
+            encode_key(number, WireType::SixtyFourBit, out);
+            out.extend_from_slice(&value.to_le_bytes());
+        }
+        Scalar::Fixed32(value) => {
+            encode_key(number, WireType::ThirtyTwoBit, out);
+            out.extend_from_slice(&value.to_le_bytes());
         }
         Scalar::Bytes(bytes) => write_bytes(number, bytes, out),
     }
@@ -240,7 +290,17 @@ elements! {
     u32: |payload, at| u32::try_from(payload.varint(at)?).map_err(|_| at.malformed("out of range")),
         |value| *value == 0, Scalar::Number(u64::from(*value)), 1;
     u64: |payload, at| payload.varint(at), |value| *value == 0, Scalar::Number(*value), 1;
+    Fixed64: |payload, at| payload.fixed64(at).map(Self), |value| value.0 == 0, Scalar::Fixed64(value.0), Self(1);
+    Fixed32: |payload, at| payload.fixed32(at).map(Self), |value| value.0 == 0, Scalar::Fixed32(value.0), Self(1);
 }
+
+/// A number of 8 bytes, or the bits of a fraction: one that is no number would not equal itself
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fixed64(pub u64);
+
+/// A number of 4 bytes
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fixed32(pub u32);
 
 impl<T: Message> Element for T {
     fn read(payload: Payload, at: &At<'_>) -> Result<Self, Malformed> {
@@ -310,38 +370,6 @@ fn room_after(length: usize, at: &At<'_>) -> Result<(), Malformed> {
         (true, true) => Ok(()),
         (false, _) => Err(at.malformed(format!("more than {MOST_ELEMENTS} elements"))),
         (true, false) => Err(at.malformed(format!("more than {MOST_IN_ALL} elements in all"))),
-    }
-}
-
-/// Numbers that stand in one field together; clients may write them one by one as well
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Packed(pub Vec<i64>);
-
-impl Slot for Packed {
-    fn take(&mut self, payload: Payload, at: &At<'_>) -> Result<(), Malformed> {
-        let mut bytes = match payload.data {
-            Data::Varint(value) => return push(&mut self.0, value.cast_signed(), at),
-            Data::Bytes(bytes) => bytes,
-        };
-        while bytes.has_remaining() {
-            let value = decode_varint(&mut bytes).map_err(|_| at.malformed("no list of numbers"))?;
-            push(&mut self.0, value.cast_signed(), at)?;
-        }
-        Ok(())
-    }
-
-    fn append(&self, number: u32, out: &mut Vec<u8>) {
-        if !self.0.is_empty() {
-            let mut bytes = Vec::new();
-            self.0.iter().for_each(|value| encode_varint(value.cast_unsigned(), &mut bytes));
-            write_bytes(number, &bytes, out);
-        }
-    }
-
-    fn describe(path: &str, number: u32, wrap: Wrap<'_>, fields: &mut Vec<Field>) {
-        let mut bytes = Vec::new();
-        Self(vec![1]).append(number, &mut bytes);
-        fields.push(Field { path: format!("{path}[]"), since: 24, sample: Json::Null, message: wrap(bytes) });
     }
 }
 
