@@ -150,7 +150,7 @@ pub fn showing(operation: &Operation) -> Showing {
         O::BridgeInputs(_) | O::BridgeEvaluate(_) | O::BridgeReadFile(_) | O::BridgeReadDir(_) => Showing::AsIs,
         O::BridgeStatFile(_) | O::BridgeResolveImage(_) | O::BridgeResolveSource(_) | O::BridgeWarn(_) => Showing::AsIs,
         O::BridgeContainerNew(_) | O::BridgeContainerRelease(_) | O::BridgeContainerExec(_) => Showing::AsIs,
-        O::ContentInfo(_) | O::ContentRead(_) => Showing::AsIs,
+        O::ContentInfo(_) | O::ContentRead(_) | O::BuildTrace(_) => Showing::AsIs,
     }
 }
 

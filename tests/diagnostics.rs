@@ -25,7 +25,7 @@ fn words_that_are_nearly_right_are_named() {
         r##"
 extends = "cii"
 mode    = "enforced"
-allow   = ["containers", "pull", "build.trace"]
+allow   = ["containers", "pull", "build.cancel"]
 privileged = true
 
 [images]
@@ -58,7 +58,7 @@ error[P005]: `enforced` is not known here
 error[P006]: `containers` is no operation and no group
  --> policy.toml:3:12
   |
-3 | allow   = ["containers", "pull", "build.trace"]
+3 | allow   = ["containers", "pull", "build.cancel"]
   |            ^^^^^^^^^^^^
   |
   = help: did you mean `container`?
@@ -66,16 +66,16 @@ error[P006]: `containers` is no operation and no group
 error[P006]: `pull` is no operation and no group
  --> policy.toml:3:26
   |
-3 | allow   = ["containers", "pull", "build.trace"]
+3 | allow   = ["containers", "pull", "build.cancel"]
   |                          ^^^^^^
   |
   = help: did you mean `image.pull`?
 
-error[P007]: `build.trace` is closed whatever a policy says
+error[P007]: `build.cancel` is closed whatever a policy says
  --> policy.toml:3:34
   |
-3 | allow   = ["containers", "pull", "build.trace"]
-  |                                  ^^^^^^^^^^^^^ builds do without a client's traces
+3 | allow   = ["containers", "pull", "build.cancel"]
+  |                                  ^^^^^^^^^^^^^^ the classic builder has nothing to cancel by id; end the request of the build itself
 
 error[P002]: the file has no key `privileged`
  --> policy.toml:4:1

@@ -1,7 +1,7 @@
 //! BuildKit as the engine speaks it: its gRPC methods and their messages, as a closed world like the rest of the API.
 //!
-//! Messages are those of BuildKit 0.8 to 0.32 (`control.proto`, `gateway.proto`, `ops.proto`), by their own names. A
-//! method is found by the exact bytes of its path: engines decode `%6c` and cut `?a=b`, and would find the same method
+//! Messages are those of BuildKit 0.8 to 0.32 (`control.proto`, `gateway.proto`, `ops.proto`), and those of OpenTelemetry for
+//! spans, by their own names. A method is found by the exact bytes of its path: engines decode `%6c` and cut `?a=b`, and would find the same method
 //! (20.10 to 28.5).
 
 use crate::api::closed::{CLOSED, Closed};
@@ -20,6 +20,7 @@ pub mod op;
 pub mod session;
 pub mod source_policy;
 pub mod status;
+pub mod trace;
 
 /// The gRPC method that a path names
 ///

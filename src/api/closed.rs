@@ -29,9 +29,6 @@ closed! {
         "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/ReadDirContainer" "build.container.read_dir",
         "gRPC" "/moby.buildkit.v1.frontend.LLBBridge/StatFileContainer" "build.container.stat_file",
     ];
-    "builds do without a client's traces" => [
-        "gRPC" "/opentelemetry.proto.collector.trace.v1.TraceService/Export" "build.trace",
-    ];
     "the store of blobs is everybody's; one's own are read by their digest" => [
         "gRPC" "/containerd.services.content.v1.Content/List" "build.content.list",
         "gRPC" "/containerd.services.content.v1.Content/Status" "build.content.status",

@@ -17,6 +17,7 @@ use crate::api::buildkit::control::{
     BuildHistoryRequest, DiskUsage as DiskUsageRequest, ListWorkers, Prune, Solve, Status, UpdateBuildHistory,
 };
 use crate::api::buildkit::session::Session;
+use crate::api::buildkit::trace::Export;
 use crate::api::buildkit::{BuildId, Empty};
 use crate::api::create::{Config, Create, CreateExec, CreateVolume, Credentials, StartExec, Update};
 use crate::api::credentials::{Auth, AuthConfig};
@@ -279,5 +280,7 @@ operations! {
 
     ContentInfo "build.content.info" "/containerd.services.content.v1.Content/Info" Whole Request<(), (), Protobuf<BlobInfo>>;
     ContentRead "build.content.read" "/containerd.services.content.v1.Content/Read" Stream Request<(), (), Protobuf<BlobRead>>;
+
+    BuildTrace "build.trace" "/opentelemetry.proto.collector.trace.v1.TraceService/Export" Whole Request<(), (), Protobuf<Export>>;
     }
 }

@@ -161,7 +161,8 @@ fn of(operation: &Operation, asks: &mut Asks) {
         O::BuildHistoryUpdate(_) | O::BridgePing(_) => {}
         O::BridgeInputs(_) | O::BridgeEvaluate(_) | O::BridgeReadFile(_) | O::BridgeReadDir(_) => {}
         O::BridgeStatFile(_) | O::BridgeWarn(_) | O::BridgeContainerRelease(_) => {}
-        O::ContentInfo(_) | O::ContentRead(_) => {}
+        // Spans are for people to read, and say nothing of what is done.
+        O::ContentInfo(_) | O::ContentRead(_) | O::BuildTrace(_) => {}
 
         O::BuildSolve(Request { body: Protobuf(body), .. }) => buildkit::solve(body, asks),
         O::BridgeSolve(Request { body: Protobuf(body), .. }) => buildkit::bridge_solve(body, asks),

@@ -137,7 +137,7 @@ fn of(operation: &Operation, found: &mut References) {
         O::BridgeInputs(_) | O::BridgeEvaluate(_) | O::BridgeReadFile(_) | O::BridgeReadDir(_) => {}
         O::BridgeStatFile(_) | O::BridgeResolveImage(_) | O::BridgeResolveSource(_) | O::BridgeWarn(_) => {}
         O::BridgeContainerNew(_) | O::BridgeContainerRelease(_) | O::BridgeContainerExec(_) => {}
-        O::ContentInfo(_) | O::ContentRead(_) => {}
+        O::ContentInfo(_) | O::ContentRead(_) | O::BuildTrace(_) => {}
         O::NetworkList(_) | O::NetworkPrune(_) => {}
         O::NetworkCreate(Request { body: JsonBody(body), .. }) => {
             if let Some(from) = &body.config_from {

@@ -10,6 +10,7 @@ mod owners;
 mod preface;
 mod processes;
 mod strict;
+mod trace;
 
 use buildkit::BuildKit;
 use client::{Client, SOLVE, STATUS, UPGRADE, WORKERS, call, upgraded};
