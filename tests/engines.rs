@@ -49,6 +49,7 @@ mod engines {
     pub mod shared;
     pub mod stage;
     pub mod tar;
+    pub mod traces;
     pub mod two_jobs;
     pub mod workspace;
 }
@@ -66,6 +67,11 @@ fn a_builder_of_ones_own_is_refused_or_runs_where_a_rule_says() {
 #[test]
 fn a_builder_that_speaks_http_2_at_once_is_judged_like_any_other() {
     engines::setting::on_each_engine(engines::remote::run);
+}
+
+#[test]
+fn a_plain_build_leaves_no_refused_line_on_record() {
+    engines::setting::on_each_engine(engines::traces::run);
 }
 
 #[test]
