@@ -218,6 +218,51 @@ mod tests {
     use super::*;
     use crate::api::message::{Message, read_message, write_message};
 
+    /// One span with one attribute, whose fields are these bytes
+    fn attribute(fields: &[u8]) -> Vec<u8> {
+        let within = |number: u8, message: Vec<u8>| {
+            [&[number << 3 | 2, u8::try_from(message.len()).unwrap()], message.as_slice()].concat()
+        };
+        within(1, within(2, within(2, within(9, fields.to_vec()))))
+    }
+
+    fn written(bytes: Vec<u8>) -> Vec<u8> {
+        write_message(&read_message::<Export>(bytes.into()).unwrap())
+    }
+
+    #[test]
+    fn a_real_clients_spans_are_written_as_they_came() {
+        let seed = include_bytes!("../../../fuzz/seeds/grpc/trace_of_buildx");
+        let frame = seed.splitn(3, |byte| *byte == b'\n').last().unwrap();
+        let export: Export = read_message(Bytes::from_static(&frame[5..])).unwrap();
+        assert_eq!(write_message(&export), &frame[5..]);
+        let spans = export.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+        assert!(spans.flat_map(|scope| &scope.spans).any(|span| span.name == "moby.buildkit.v1.Control/Solve"));
+    }
+
+    #[test]
+    fn zeros_stay_what_they_are() {
+        for value in [
+            &b"\x12\x00"[..],
+            b"\x12\x02\x0a\x00",
+            b"\x12\x02\x10\x00",
+            b"\x12\x02\x18\x00",
+            b"\x12\x09\x21\0\0\0\0\0\0\0\0",
+            b"\x12\x09\x21\0\0\0\0\0\0\xf8\x7f",
+            b"\x12\x02\x2a\x00",
+            b"\x12\x0c\x2a\x0a\x0a\x02\x18\x00\x0a\x00\x0a\x02\x10\x00",
+            b"\x12\x02\x3a\x00",
+        ] {
+            let bytes = attribute(value);
+            assert_eq!(written(bytes.clone()), bytes, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn no_attribute_is_written_without_a_value() {
+        assert_eq!(written(attribute(b"\x0a\x01k")), attribute(b"\x0a\x01k\x12\x00"));
+    }
+
     #[test]
     fn every_field_of_an_export_is_read_and_written_the_same() {
         let mut fields = Vec::new();
