@@ -25,6 +25,7 @@ mod engines {
     pub mod dockerfiles;
     pub mod frontend;
     pub mod gate;
+    pub mod generation;
     pub mod given;
     pub mod http;
     pub mod image_owners;

@@ -96,13 +96,13 @@ impl Play<'_> {
         [&self.bare, &self.through].map(|sides| Sides { word: id("w"), ..sides.clone() })
     }
 
-    /// Plays an attack both ways; on the engine itself it must work where `works_on` has the engine's name
+    /// Plays an attack both ways; on the engine itself it must work where `works_on` has the engine
     ///
     /// `refused` is in what the attacker is told by sockwarden. On the engine itself an attacker has several tries: what a
     /// victim has just let go of may not be free yet, and other tests clean the engine up. One that comes to nothing there has
     /// them for what it needs.
     pub async fn attack(&self, what: &str, works_on: &[&str], refused: &str, attack: impl AsyncFn(&Sides) -> Attempt) {
-        let expected = works_on.contains(&self.engine.name.as_str());
+        let expected = self.engine.is_among(works_on);
         let bare = async {
             let mut tries = 4;
             loop {

@@ -56,7 +56,7 @@ struct Written {
     effect: Option<Effect>,
     /// Whether the bare engine is asked too; `false` where that would hurt others or needs what no test machine has
     direct: Option<bool>,
-    /// Engines that do it when asked directly; all by default
+    /// Engines that do it when asked directly, by their generation or name; all by default
     works_on: Option<Vec<String>>,
 }
 

@@ -112,7 +112,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
     }
     tell(engine, plan, &tally);
     if plan.is_whole() {
-        failed.extend(tally.proves_nothing(&engine.name));
+        failed.extend(tally.proves_nothing(engine.generation()));
     }
     failed.into_iter().map(|what| format!("seed={}: {what}", plan.seed)).collect()
 }
@@ -225,7 +225,7 @@ impl<'a> Play<'a> {
         if self.phase.directory.is_none() && self.plan.is_whole() {
             let last = self.plan.first + self.plan.count - 1;
             for turn in (last + 1..).take(MORE * Bend::ALL.len()) {
-                if tally.idle(&self.engine.name).contains(&Plan::bend(turn)) {
+                if tally.idle(self.engine.generation()).contains(&Plan::bend(turn)) {
                     self.one(&self.plan.request(bases, turn), tally, failed);
                 }
             }
@@ -245,7 +245,7 @@ impl<'a> Play<'a> {
         }
         tally.hurt += usize::from(hurts);
         tally.stopped += usize::from(hurts && through.is_empty());
-        if bends.is_empty() && base.hurts && hurts != base.works_on(&self.engine.name) {
+        if bends.is_empty() && base.hurts && hurts != base.works_on(self.engine.generation()) {
             failed.push(format!(
                 "first={number}: {}: the bare engine {} it",
                 base.name,

@@ -85,7 +85,7 @@ fn play(engine: &Engine, service: &Loopback, case: &Case) -> Result<(), String> 
         (Some(_), Listed::Refused) => return Err(failed("it should be refused")),
         (Some(_), Listed::Names(_)) | (None, Listed::Refused) => {}
     }
-    if fetched_by.contains(&engine.name.as_str()) == fetched.is_empty() {
+    if engine.is_among(fetched_by) == fetched.is_empty() {
         return Err(failed(&format!("it should be fetched by {fetched_by:?}")));
     }
     Ok(())

@@ -31,7 +31,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
     let gate = Gate::with_owners(&engine.socket, "extends = 'ci'", &owners);
     let [a, b] = [&owners[0], &owners[1]].map(|owner| gate.socket_of(owner));
     let suffix = gate.suffix_of(&owners[0]);
-    let (engine_socket, generation) = (engine.socket.clone(), engine.name.clone());
+    let (engine_socket, generation) = (engine.socket.clone(), engine.generation().to_owned());
     let mut play = Play { engine: engine_socket, generation, a, b, suffix, failed: Vec::new() };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {

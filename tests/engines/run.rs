@@ -109,7 +109,7 @@ impl<'a> Play<'a> {
             }
         }
         let answers = send(&self.engine.socket, &case.bytes(&stage.names), case.answers.len());
-        let expected = case.works_on.as_ref().is_none_or(|engines| engines.contains(&self.engine.name));
+        let expected = case.works_on.as_ref().is_none_or(|engines| self.engine.is_among(engines));
         let Some(effect) = &case.effect else { return };
         let look = || self.sees(case, effect, &stage.names, "");
         match (if expected { comes(look) } else { look() }, expected) {

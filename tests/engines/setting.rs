@@ -10,7 +10,7 @@ use std::thread;
 /// One real engine
 #[derive(Debug, Clone)]
 pub struct Engine {
-    /// Name, as in the cases' `works_on`
+    /// Name
     pub name: String,
     /// Its own socket
     pub socket: PathBuf,

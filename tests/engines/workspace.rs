@@ -68,7 +68,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
     let look = "docker ps -a --format \"{{.Names}}\" | sort | tail -1";
     let mut ways = vec![child(look)];
     // Of the job's client, which is the engine's own, from 28 on.
-    if engine.name == "sid" {
+    if engine.generation() == "sid" {
         ways.push(child_with("--use-api-socket", look));
     }
     for way in ways {

@@ -6,16 +6,22 @@ use super::{ALL, Attempt, Failure, GoesWell as _, Sides, remove};
 use crate::engines::buildkit::build::{BUILD_ID, Build, built};
 use crate::engines::buildkit::message::{Message, text};
 use crate::engines::buildkit::session::Offer;
+use crate::engines::generation::Store;
 use crate::engines::http::ask;
 use crate::engines::setting::Engine;
 
 /// Plays on one engine; what failed
 pub fn run(engine: &Engine) -> Vec<String> {
+    // With containerd's store a build has what its name stood for when it was judged, by its digest.
+    let swap: (&[&str], &str) = match engine.store() {
+        Store::Own => (ALL, "is made of what had it"),
+        Store::Containerd => (&[], "seen: the attacker's own"),
+    };
     super::play(engine, async |play| {
         tokio::join!(
             play.attack("another's image, as a base", ALL, "not found", base),
             play.attack("another's image, to copy from", ALL, "not found", copied),
-            play.attack("another's image, by a name that was one's own", ALL, "is made of what had it", swapped),
+            play.attack("another's image, by a name that was one's own", swap.0, swap.1, swapped),
             play.attack("the configuration of another's image", ALL, "not found", configuration),
             play.attack(
                 "another's label on one's own image",

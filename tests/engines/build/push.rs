@@ -1,7 +1,7 @@
 //! What was built, or its cache, written to a registry that the attacker has chosen: one on the host's loopback address.
 //!
-//! Engines without containerd's store push by a call of their own after the build, and write caches only into images. So on
-//! them nothing comes of what the build itself says.
+//! Engines with the older store of images push by a call of their own after the build, and write caches only into images. So
+//! on them nothing comes of what the build itself says.
 
 use super::loopback::Loopback;
 use super::{ALL, Attempt, Failure, GoesWell as _, Sides, remove};
@@ -18,19 +18,19 @@ pub fn run(engine: &Engine) -> Vec<String> {
         let image = "image 127.0.0.2:";
         tokio::join!(
             play.attack("a push behind the build", ALL, image, pushed),
-            play.attack("a push by the build", &[], image, async |sides: &Sides| {
+            play.attack("a push by the build", WRITING, image, async |sides: &Sides| {
                 exported(sides, &[("push", "true")]).await
             }),
-            play.attack("a push without TLS", &[], "registry.insecure=true", async |sides: &Sides| {
+            play.attack("a push without TLS", WRITING, "registry.insecure=true", async |sides: &Sides| {
                 exported(sides, &[("push", "true"), ("registry.insecure", "true")]).await
             }),
-            play.attack("a cache", &[], image, async |sides: &Sides| {
+            play.attack("a cache", WRITING, image, async |sides: &Sides| {
                 cached(sides, |place| {
                     Message::new().with(4, Message::new().with(1, "registry").map(2, &[("ref", place)]))
                 })
                 .await
             }),
-            play.attack("a cache without TLS", &[], "registry.insecure=true", async |sides: &Sides| {
+            play.attack("a cache without TLS", WRITING, "registry.insecure=true", async |sides: &Sides| {
                 let attrs = |place: &str| [("ref", place.to_owned()), ("registry.insecure", "true".to_owned())];
                 cached(sides, |place| {
                     let attrs = attrs(place);
@@ -39,7 +39,7 @@ pub fn run(engine: &Engine) -> Vec<String> {
                 })
                 .await
             }),
-            play.attack("a cache, by the older field", &[], image, async |sides: &Sides| {
+            play.attack("a cache, by the older field", WRITING, image, async |sides: &Sides| {
                 cached(sides, |place| Message::new().with(1, place)).await
             }),
         );
@@ -94,6 +94,10 @@ async fn pushed(sides: &Sides) -> Attempt {
         answer = answer => answer.goes_well("asking")?,
         () = service.until_somebody_came() => return Ok(()),
     };
+    // It may have come to somebody who did not say that it went well.
+    if service.came() > 0 {
+        return Ok(());
+    }
     end?;
     Err(Failure::Refused(answer.text()))
 }
@@ -121,3 +125,6 @@ impl Drop for Image<'_> {
         remove(&self.sides.engine, &format!("/images/{}?force=1", self.name));
     }
 }
+
+/// Engines whose builds write to registries themselves
+const WRITING: &[&str] = &["containerd"];

@@ -53,7 +53,7 @@ pub struct Effect {
 impl World {
     /// Makes what is the caller's through the `maker`, and what is not on the engine itself
     pub fn open(engine: &Engine, maker: PathBuf, side: Side, granted: &str, suffix: String) -> Self {
-        let (pid, number) = (std::process::id(), (engine.name.len() & 3) * 64);
+        let (pid, number) = (std::process::id(), engine.number() * 64);
         let (prefix, net) = match side {
             Side::Bare => (format!("swd{pid}b-"), 214),
             Side::Gated => (format!("swd{pid}g-"), 215),
