@@ -30,6 +30,8 @@ pub enum What {
     Frontend(ImageRef),
     /// A build context under the name of a frontend, in whose place it would be used
     Shadow(ImageRef),
+    /// An image out of the client's own files, of which the engine takes what it has from whoever brought it
+    Layout,
     /// Part of a build in a form that says nothing of what it does; no policy grants it
     Raw(&'static str),
     /// Something of a build's that is not the owner's own: what, and its name
@@ -320,6 +322,7 @@ impl fmt::Display for What {
             Self::Registry(host) => write!(f, "registry {host}"),
             Self::Frontend(image) => write!(f, "frontend {image}"),
             Self::Shadow(image) => write!(f, "a build context in the place of frontend {image}"),
+            Self::Layout => f.write_str("an image out of the client's own files (oci-layout)"),
             Self::Raw(what) => f.write_str(what),
             Self::Elsewhere(what, name) => write!(f, "{what} `{}`, which is not one's own,", name.escape_debug()),
             Self::Mount(HostMount { source, access, propagation }) => {
@@ -382,6 +385,7 @@ impl What {
             Self::Registry(_) => "registry",
             Self::Frontend(_) => "frontend",
             Self::Shadow(_) => "shadow",
+            Self::Layout => "layout",
             Self::Raw(_) => "raw",
             Self::Elsewhere(..) => "elsewhere",
             Self::Mount(_) => "mount",

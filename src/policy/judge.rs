@@ -250,6 +250,7 @@ fn weigh(policy: &Policy, amended: &Amended<'_>, came: &Operation, facts: &Facts
     let operation = amended.judged(came);
     let mut found = asks(operation);
     found.retain(|ask| !matches!(&ask.what, What::Shadow(image) if !is_frontend(policy, image)));
+    found.retain(|ask| ask.what != What::Layout || policy.isolate.is_some());
     if policy.mode == Mode::Record {
         return found.into_iter().map(|ask| Judged { ask, granted: Ok(None) }).collect();
     }

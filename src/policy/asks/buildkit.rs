@@ -133,7 +133,7 @@ pub(super) fn resolve_image(body: &ResolveImageConfig, asks: &mut Asks) {
     match resolver_type {
         0 => asks.image(reference, "Ref"),
         // In a store of the session.
-        1 => {}
+        1 => asks.add(What::Layout, "ResolverType"),
         other => asks.add(What::Odd("resolver", other.to_string()), "ResolverType"),
     }
     source_policies(policies, "SourcePolicies", asks);

@@ -45,7 +45,8 @@ fn judged(policy: &Policy, Found { asks, names }: Found) -> Vec<Judged> {
         };
         Judged { ask, granted }
     };
-    asks.into_iter().map(judged).collect()
+    let matters = |ask: &Ask| ask.what != What::Layout || policy.isolate.is_some();
+    asks.into_iter().filter(matters).map(judged).collect()
 }
 
 fn own<'a>(policy: &'a Policy, facts: &'a Facts) -> Own<'a> {

@@ -92,6 +92,11 @@ pub(in crate::policy) fn granted(policy: &Policy, what: &What) -> Result<Line, R
             decide(&policy.frontends, |pattern| pattern.matches(&image), |pattern| pattern.touches(&image), way_out)
         }
         What::Shadow(_) => Err(Refusal { line: None, why: "give the build context another name".to_owned() }),
+        What::Layout => Err(Refusal {
+            line: policy.isolate.clone(),
+            why: "the engine would take what it has already from whoever brought it; load the image, or build from a registry"
+                .to_owned(),
+        }),
         What::Raw(_) => Err(Refusal {
             line: None,
             why: "no policy grants this; build with `docker build`, buildx, bake or Compose".to_owned(),

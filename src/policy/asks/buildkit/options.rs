@@ -114,7 +114,8 @@ fn named_context(name: &str, value: &str, field: &str, asks: &mut Asks) {
         },
         Some(("git" | "http" | "https", _)) if !is_of_session(value) => asks.flag(Flag::Remote, value, field),
         // Of the client's own session, or steps that are judged as such.
-        Some(("git" | "http" | "https" | "local" | "input" | "oci-layout", _)) => {}
+        Some(("oci-layout", _)) => asks.add(What::Layout, field),
+        Some(("git" | "http" | "https" | "local" | "input", _)) => {}
         Some(_) | None => asks.add(What::Odd("build context", value.to_owned()), field),
     }
 }

@@ -295,7 +295,10 @@ impl Steps<'_> {
                 &["image.resolvemode", "image.recordtype", "image.layerlimit", "image.checksum", "image.blobkind"]
             }
             Some(("local", _)) => LOCAL,
-            Some(("oci-layout" | "oci-layout+blob", _)) => &["oci.session", "oci.store", "image.layerlimit"],
+            Some(("oci-layout" | "oci-layout+blob", _)) => {
+                self.add(What::Layout, field);
+                &["oci.session", "oci.store", "image.layerlimit"]
+            }
             Some(("git", _)) => {
                 // The address that is fetched; without it the identifier is.
                 let url = attrs.get("git.fullurl").unwrap_or(identifier);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::steps::{Own, answered};
 use crate::api::buildkit::BuildId;
-use crate::api::buildkit::bridge::{BuildResult, Ref, RefMap, Solve as BridgeSolve, Solved};
+use crate::api::buildkit::bridge::{BuildResult, Ref, RefMap, ResolveImageConfig, Solve as BridgeSolve, Solved};
 use crate::api::buildkit::control::{CacheOptions, CacheOptionsEntry, Solve};
 use crate::api::buildkit::llb::{Definition, SourceOp};
 use crate::api::buildkit::op::{
@@ -333,11 +333,31 @@ fn steps_ask_for_what_they_do_whoever_wrote_them() {
         (from("local://c", &[("local.session", "other")]), &["session `other`, which is not one's own,"]),
         (
             from("oci-layout://c", &[("oci.session", "x--sw0123456789ac")]),
-            &["session `x--sw0123456789ac`, which is not one's own,"],
+            &[LAYOUT, "session `x--sw0123456789ac`, which is not one's own,"],
         ),
         (Op { build: Some(BuildOp::default()), ..Op::default() }, &["a build within a build"]),
     ] {
         assert_eq!(told(op.clone()), expected, "{op:?}");
+    }
+}
+
+const LAYOUT: &str = "an image out of the client's own files (oci-layout)";
+
+#[test]
+fn where_owners_are_apart_no_image_comes_out_of_a_clients_own_files() {
+    let option = [("context:base", "oci-layout://s@sha256:0")];
+    let resolve = ResolveImageConfig { reference: "x".to_owned(), resolver_type: 1, ..ResolveImageConfig::default() };
+    let subject = BuildId::parse("r").unwrap();
+    let resolve = Operation::BridgeResolveImage(Request { subject, query: (), body: Protobuf(resolve), headers: () });
+    for (policy, expected) in [("", Decision::Allow), ("[owner]\nisolate = true", Decision::Deny)] {
+        let policy = compile("x", &format!("allow = ['build']\n[images]\nallow = ['**']\n{policy}")).unwrap();
+        let found = found(&policy, &solved(&[from("oci-layout://s", &[])]), &Facts::default());
+        assert_eq!(judge_steps(&policy, found, Vec::new()).decision, expected);
+        for operation in [call(dockerfile(&option)), resolve.clone()] {
+            let refused = judge(&policy, operation, &Facts::default()).1;
+            let said: Vec<String> = refused.refused().map(|(ask, _)| ask.what.to_string()).collect();
+            assert_eq!(said.contains(&LAYOUT.to_owned()), expected == Decision::Deny, "{said:?}");
+        }
     }
 }
 
