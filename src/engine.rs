@@ -102,6 +102,8 @@ pub enum Question<'a> {
     ImagesOf(&'a str),
     /// `GET /images/json`
     Images,
+    /// The same of all that there are, with their manifests where the engine tells of them (API 1.47)
+    Manifests,
     /// `GET /info`
     Info,
     /// `GET /containers/json`, of all that exist
@@ -188,6 +190,7 @@ impl Engine {
             Question::Exec(name) => ("exec", name, "/json"),
             Question::Image(name) => ("images", name, "/json"),
             Question::Containers => ("containers", "json", "?all=1"),
+            Question::Manifests => ("images", "json", "?all=1&manifests=1"),
             Question::Info => ("info", "", ""),
             Question::Images | Question::ImagesOf(_) => ("images", "json", ""),
             Question::Labelled(kind, label) => {

@@ -38,6 +38,7 @@ mod engines {
     pub mod many;
     pub mod own_builds;
     pub mod own_container;
+    pub mod parts;
     pub mod pin_root;
     pub mod pins;
     pub mod quota;
@@ -259,6 +260,11 @@ fn no_build_takes_anothers_image_name() {
 #[test]
 fn an_image_of_another_is_not_built_on_nor_looked_into_nor_feigned() {
     engines::setting::on_each_engine(engines::build::images::run);
+}
+
+#[test]
+fn an_archive_gives_nothing_that_it_does_not_bring() {
+    engines::setting::on_each_engine(engines::parts::run);
 }
 
 #[test]

@@ -2,13 +2,19 @@
 //!
 //! Two readers of one tar file can find different files in it: by extended headers, links, repeated or odd names. So what
 //! goes on is not what came but plain ustar headers of our own, each around the bytes of a file; what cannot be said that
-//! way is refused. In memory is one header at a time, and one of the four files that name images.
+//! way is refused. In memory is one header at a time, and one of the four files that name images, or a blob that may be a
+//! manifest; and of what was read the names and digests of its parts (`parts`), so many of them.
 //!
 //! Formats: POSIX ustar; `manifest.json` and `repositories` of `docker save` (moby `image/tarexport`), `index.json` of the
 //! OCI image layout, whose names containerd's importer takes from annotations.
 
+mod parts;
+
+use std::collections::BTreeSet;
+
 use thiserror::Error;
 
+use self::parts::{Blob, Parts};
 use crate::api::image_ref::ImageRef;
 use crate::api::json::Json;
 use crate::api::names::BadName;
@@ -22,6 +28,8 @@ pub struct ImageArchive {
     block: Vec<u8>,
     seen: Vec<String>,
     names: Vec<Named>,
+    parts: Parts,
+    missing: BTreeSet<String>,
     most: usize,
     begun: bool,
 }
@@ -47,6 +55,9 @@ pub enum BadArchive {
     /// A file in it could be read in two ways
     #[error("`{}` in it {}", .0.escape_debug(), .1)]
     File(String, &'static str),
+    /// It names a part and does not bring it
+    #[error("it names `{}` and does not bring it: save the whole image", .0.escape_debug())]
+    Missing(String),
     /// A file that names images was not understood
     #[error("`{file}` in it is not understood: {why}")]
     Names {
@@ -64,7 +75,7 @@ enum State {
     /// One block of zeros came; the end if another follows
     HalfEnd,
     /// Content that goes on as it comes, then padding that does not
-    Content { left: u64, padding: u64 },
+    Content { left: u64, padding: u64, blob: Option<Box<Blob>> },
     /// Content that says nothing to the engine: extended headers
     Extended { left: u64, padding: u64, content: Vec<u8> },
     /// Content of a file that names images
@@ -77,7 +88,8 @@ impl ImageArchive {
     /// Nothing read yet; files that name images are at most `most` bytes long
     pub fn new(most: usize) -> Self {
         let (state, block) = (State::Header, Vec::with_capacity(BLOCK));
-        Self { state, block, seen: Vec::new(), names: Vec::new(), most, begun: false }
+        let (seen, names, parts, missing) = Default::default();
+        Self { state, block, seen, names, parts, missing, most, begun: false }
     }
 
     /// Reads the next piece and appends what is to be sent for it
@@ -99,10 +111,13 @@ impl ImageArchive {
                     }
                     rest
                 }
-                State::Content { left, padding } => {
-                    let (_, rest) = tar::pass(piece, left, padding, out);
+                State::Content { left, padding, blob } => {
+                    let (part, rest) = tar::pass(piece, left, padding, out);
+                    if let Some(blob) = blob {
+                        blob.read(part);
+                    }
                     if *left == 0 && *padding == 0 {
-                        self.state = State::Header;
+                        self.content_ended()?;
                     }
                     rest
                 }
@@ -129,6 +144,7 @@ impl ImageArchive {
             State::HalfEnd | State::End => {}
             _ => return Err(BadArchive::NotTar("it ends in the middle of a file")),
         }
+        self.missing = self.parts.missing()?;
         self.begin(out);
         tar::close(out);
         self.state = State::End;
@@ -138,6 +154,11 @@ impl ImageArchive {
     /// The names found since this was last asked
     pub fn names(&mut self) -> Vec<Named> {
         std::mem::take(&mut self.names)
+    }
+
+    /// The manifests that it names and does not bring, once it has ended
+    pub fn missing(&mut self) -> BTreeSet<String> {
+        std::mem::take(&mut self.missing)
     }
 
     fn begin(&mut self, out: &mut Vec<u8>) {
@@ -206,12 +227,20 @@ impl ImageArchive {
             b'2' => return bad("is a link to something else than a layer"),
             _ => "",
         };
-        write_header(&name, header.kind, left, linked, out);
-        self.state = State::Content { left, padding };
-        if left == 0 {
-            self.state = State::Header;
+        if header.kind != b'5' {
+            self.parts.file(&name, linked)?;
         }
-        Ok(())
+        write_header(&name, header.kind, left, linked, out);
+        let blob = Blob::begin(&name, left).filter(|_| header.kind == b'0');
+        self.state = State::Content { left, padding, blob: blob.map(Box::new) };
+        if left == 0 { self.content_ended() } else { Ok(()) }
+    }
+
+    fn content_ended(&mut self) -> Result<(), BadArchive> {
+        match std::mem::replace(&mut self.state, State::Header) {
+            State::Content { blob: Some(blob), .. } => self.parts.blob(*blob),
+            _ => Ok(()),
+        }
     }
 
     /// What a file that is read as a whole says; it goes on only then
@@ -222,6 +251,7 @@ impl ImageArchive {
                 let not_understood = |why| BadArchive::Names { file: file.clone(), why };
                 let json = Json::parse(&content).map_err(not_understood)?;
                 self.names.extend(names(&file, &json).map_err(not_understood)?);
+                self.parts.names(&file, &json).map_err(not_understood)?;
                 // Written anew as well: equal to what was read, in one spelling.
                 let content = json.to_bytes();
                 write_header(&file, b'0', content.len() as u64, "", out);

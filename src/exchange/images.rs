@@ -6,6 +6,7 @@
 mod errors;
 mod hold;
 mod list;
+mod parts;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 //! The engine gives an image its names when it has read the archive to its end. What is refused breaks it off before the
 //! part that names it, so nothing in it is kept.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use tokio_util::task::AbortOnDropHandle;
@@ -14,6 +15,7 @@ use crate::exchange::finding::Finding;
 use crate::exchange::images::{Hold, Images};
 use crate::owner::images::Making;
 use crate::policy::ask::{Ask, What};
+use crate::policy::asks::found::Found;
 use crate::policy::images;
 use crate::policy::judge::found::judge_names;
 
@@ -36,7 +38,7 @@ impl JudgeOfNames {
         if self.images.is_some() { Hold::Loading(Arc::clone(&self.claimed)) } else { Hold::Nothing }
     }
 
-    async fn judge(&self, names: Vec<Named>) -> Result<(), Refused> {
+    async fn judge(&self, names: Vec<Named>, missing: BTreeSet<String>) -> Result<(), Refused> {
         let made = names.iter().map(|Named { image, field }| (images::name(image), (*field).to_owned())).collect();
         let ask = |Named { image, field }| Ask { what: What::Image(image), field: field.to_owned() };
         let mut asks: Vec<Ask> = names.into_iter().map(ask).collect();
@@ -48,7 +50,12 @@ impl JudgeOfNames {
             asks.extend(taken);
             Hold::Nothing
         });
-        let verdict = judge_names(&self.finding.policy, asks);
+        let mut found = match &self.images {
+            Some(images) if !missing.is_empty() => images.parts(&missing).await?,
+            _ => Found::default(),
+        };
+        found.asks.extend(asks);
+        let verdict = judge_names(&self.finding.policy, found);
         self.finding.settle("archive", &verdict, None)?;
         if let Some(images) = &self.images {
             hold.write_down(&images.ledger).await?;
@@ -84,12 +91,12 @@ impl Reading for Load {
     }
 
     fn verdict(&mut self) -> Option<AbortOnDropHandle<Result<(), Refused>>> {
-        let names = self.archive.names();
-        if names.is_empty() {
+        let (names, missing) = (self.archive.names(), self.archive.missing());
+        if names.is_empty() && missing.is_empty() {
             return None;
         }
         let judge = Arc::clone(&self.judge);
-        Some(AbortOnDropHandle::new(tokio::spawn(async move { judge.judge(names).await })))
+        Some(AbortOnDropHandle::new(tokio::spawn(async move { judge.judge(names, missing).await })))
     }
 
     fn broken(&self, why: &'static str) -> Refused {

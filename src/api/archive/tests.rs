@@ -170,3 +170,89 @@ fn what_is_no_tar_is_refused() {
     let after = [archive(&[]), archive(&[file("manifest.json", r#"[{"RepoTags":["evil:1"]}]"#)])].concat();
     assert_eq!(read(&after).unwrap(), (opened(&[]), Vec::new()));
 }
+
+fn sha256(content: &[u8]) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(content).iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+fn blob(content: &str) -> (String, Vec<u8>) {
+    let digest = sha256(content.as_bytes());
+    (digest.clone(), file(&format!("blobs/sha256/{}", &digest["sha256:".len()..]), content))
+}
+
+fn missing(entries: &[Vec<u8>]) -> Result<Vec<String>, BadArchive> {
+    let mut archive = ImageArchive::new(1 << 20);
+    archive.push(&super::tests::archive(entries), &mut Vec::new())?;
+    archive.finish(&mut Vec::new())?;
+    Ok(archive.missing().into_iter().collect())
+}
+
+#[test]
+fn an_archive_brings_what_it_names() {
+    let (config, config_file) = blob(r#"{"config":{"Labels":{"a":"b"}}}"#);
+    let (layer, layer_file) = blob("layer");
+    let (image, image_file) =
+        blob(&format!(r#"{{"config":{{"digest":"{config}"}},"layers":[{{"digest":"{layer}"}}]}}"#));
+    let (elsewhere, _) = blob(r#"{"layers":[]}"#);
+    let (both, both_file) =
+        blob(&format!(r#"{{"manifests":[{{"digest":"{image}"}},{{"digest":"{elsewhere}"}},{{}}]}}"#));
+    let root = |digest: &str| file("index.json", &format!(r#"{{"manifests":[{{"digest":"{digest}"}}]}}"#));
+    let whole = [config_file.clone(), layer_file.clone(), image_file.clone(), root(&image)];
+    assert_eq!(missing(&whole), Ok(vec![]));
+    assert_eq!(missing(&whole.iter().rev().cloned().collect::<Vec<_>>()), Ok(vec![]), "in any order");
+    let of_one_platform = [config_file.clone(), layer_file.clone(), image_file.clone(), both_file, root(&both)];
+    assert_eq!(missing(&of_one_platform), Ok(vec![elsewhere.clone()]), "as an engine saves that has one platform");
+
+    let absent = |digest: &String| Err(BadArchive::Missing(digest.clone()));
+    assert_eq!(missing(&[root(&image)]), absent(&image));
+    assert_eq!(missing(&[config_file.clone(), image_file.clone(), root(&image)]), absent(&layer));
+    assert_eq!(missing(&[layer_file.clone(), image_file.clone(), root(&image)]), absent(&config));
+    let (copied, copied_file) =
+        blob(&format!(r#"{{"config":{{"digest":"{config}"}},"layers":[{{"digest":"{layer}","data":"bGF5ZXI="}}]}}"#));
+    for (what, entries) in [
+        (
+            "another's digest on what is not it",
+            vec![file(&format!("blobs/sha256/{}", &image[7..]), "{}"), root(&image)],
+        ),
+        ("a layer as a manifest", vec![layer_file.clone(), root(&layer)]),
+        ("content in a descriptor", vec![config_file.clone(), layer_file.clone(), copied_file, root(&copied)]),
+        (
+            "content in the first descriptor",
+            vec![file("index.json", r#"{"manifests":[{"digest":"x","data":"eA=="}]}"#)],
+        ),
+        ("in other letters", vec![file("index.json", &format!(r#"{{"Manifests":[{{"digest":"{image}"}}]}}"#))]),
+        (
+            "a digest in other letters",
+            vec![file("index.json", &format!(r#"{{"manifests":[{{"Digest":"{image}"}}]}}"#))],
+        ),
+        ("a link", vec![linked(&format!("blobs/sha256/{}", &image[7..]), b'2', "a.tar", b""), root(&image)]),
+        ("a large manifest", {
+            let (large, large_file) = blob(&format!(r#"{{"a":"{}"}}"#, "x".repeat(1 << 20)));
+            vec![large_file, root(&large)]
+        }),
+    ] {
+        assert!(missing(&entries).is_err(), "{what}");
+    }
+}
+
+#[test]
+fn an_archive_of_the_older_form_brings_what_it_names() {
+    let manifest = file("manifest.json", r#"[{"Config":"c.json","Layers":["x/layer.tar","y/layer.tar"]}]"#);
+    let config = file("c.json", "{}");
+    let (layer, link) = (file("x/layer.tar", "layer"), linked("y/layer.tar", b'2', "../x/layer.tar", b""));
+    assert_eq!(missing(&[config.clone(), layer.clone(), link.clone(), manifest.clone()]), Ok(vec![]));
+    let elsewhere = linked("y/layer.tar", b'2', "../z/layer.tar", b"");
+    for (what, entries, name) in [
+        ("no configuration", vec![layer.clone(), link.clone(), manifest.clone()], "c.json"),
+        ("no layer", vec![config.clone(), layer.clone(), manifest.clone()], "y/layer.tar"),
+        ("a link to nothing", vec![config.clone(), layer.clone(), elsewhere, manifest.clone()], "y/layer.tar"),
+        (
+            "a link to a link",
+            vec![config, link, linked("x/layer.tar", b'2', "../y/layer.tar", b""), manifest],
+            "x/layer.tar",
+        ),
+    ] {
+        assert_eq!(missing(&entries), Err(BadArchive::Missing(name.to_owned())), "{what}");
+    }
+}

@@ -8,9 +8,9 @@ use crate::policy::asks::found::Found;
 use crate::policy::judge::{Decision, Facts, Judged, Verdict, granted, image_granted, image_names};
 use crate::policy::{Mode, Policy};
 
-/// Judges names that images are to get, found in an archive while it comes
-pub fn judge_names(policy: &Policy, asks: Vec<Ask>) -> Verdict {
-    verdict(policy, Found { asks, names: Vec::new() })
+/// Judges what is found in an archive while it comes: names that images are to get, and what it does not bring
+pub fn judge_names(policy: &Policy, found: Found) -> Verdict {
+    verdict(policy, found)
 }
 
 /// What a build would ask for, as the engine answers it
