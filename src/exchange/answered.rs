@@ -3,21 +3,25 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue, UPGRADE};
 use hyper::upgrade::OnUpgrade;
 use hyper::{Response, StatusCode};
+use serde_json::Value;
 
 use crate::answer::{self, Body, Refused};
 use crate::api::operation::Operation;
 use crate::audit::record::Outcome;
 use crate::engine::EngineError;
-use crate::exchange::images::{Hold, Images, List};
-use crate::exchange::show::Shower;
+use crate::exchange::images::{Hold, Images, List, inspected, tells_of_containers};
+use crate::exchange::show::{Shower, containers};
 use crate::exchange::{Exchange, edit, grpc, lower};
 use crate::policy::judge::may;
+use crate::policy::view::View;
 use crate::shown::strip::stripped;
+use crate::shown::whole::Containers;
 use crate::stream::{Download, End, one_way, open, tunnel};
 
 impl Exchange {
@@ -103,15 +107,30 @@ impl Exchange {
             end.outcome(Outcome::Complete);
             return Ok(Response::from_parts(parts, Full::new(body).map_err(|never| match never {}).boxed()));
         }
+        let shown = images.as_ref().map(|(images, _)| images.clone()).filter(|_| status == StatusCode::OK);
         if let Some((images, hold)) = images.filter(|(_, hold)| status.is_success() && Images::follows(operation, hold))
         {
             let body = match hold {
                 Hold::Nothing => {
                     parts.headers.remove(CONTENT_LENGTH);
-                    if images.hides() { List::new(body, images).boxed() } else { body.map_err(Into::into).boxed() }
+                    match self.view.as_ref().filter(|_| images.hides()) {
+                        Some(view) => {
+                            let own = containers(&self.gate.engine, view, &self.who).await?;
+                            List::new(body, images, own).boxed()
+                        }
+                        None => body.map_err(Into::into).boxed(),
+                    }
                 }
                 hold => hold.follow(body, images),
             };
+            return Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).boxed()));
+        }
+        if let (Operation::ImageInspect(_), Some(images), Some(view)) = (operation, &shown, self.view.clone()) {
+            let body = Limited::new(body, self.gate.limits.body_bytes).collect().await;
+            let body = body.map_err(|error| EngineError::Broken(error.to_string()))?.to_bytes();
+            let body = self.inspected(images, &view, &body).await?;
+            parts.headers.remove(CONTENT_LENGTH);
+            let body = Full::new(Bytes::from(body)).map_err(|never| match never {});
             return Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).boxed()));
         }
         if let Some(view) = &self.view {
@@ -128,6 +147,18 @@ impl Exchange {
             return Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).boxed()));
         }
         Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).map_err(Into::into).boxed()))
+    }
+
+    /// An image that the owner inspects, as it is to see it
+    async fn inspected(&self, images: &Images, view: &View, body: &[u8]) -> Result<Vec<u8>, Refused> {
+        let mut image: Value = serde_json::from_slice(body).map_err(|error| EngineError::Broken(error.to_string()))?;
+        let own = match tells_of_containers(&image) {
+            true => containers(&self.gate.engine, view, &self.who).await?,
+            false => Containers::default(),
+        };
+        let before = image.clone();
+        inspected(images, &own, &mut image);
+        Ok(if image == before { body.to_vec() } else { image.to_string().into_bytes() })
     }
 
     /// Hands over the end of the record, once nothing can fail any more before the answer

@@ -15,7 +15,7 @@ use hyper::StatusCode;
 use serde::Deserialize;
 
 pub use self::hold::Hold;
-pub use self::list::List;
+pub use self::list::{List, inspected, tells_of_containers};
 use crate::answer::Refused;
 use crate::api::buildkit::control::Solve;
 use crate::api::image_ref::{ImageRef, Meaning, Named};
@@ -117,6 +117,13 @@ impl Images {
         }
         if let Some(image) = pulled(operation) {
             return self.pull(&image, found).await;
+        }
+        // With containerd's store the parts go out of every image that has them, whatever it is called (28.5).
+        if let Operation::ImageRemove(Request { subject, query, .. }) = operation
+            && !query.platforms.is_empty()
+        {
+            let what = What::Borrowed(Object::Image, subject.given().to_owned());
+            found.facts.asks.push(Ask { what, field: "query.platforms".to_owned() });
         }
         if let Some(subject) = removed(operation) {
             return Ok(self.remove(subject, found));

@@ -87,7 +87,7 @@ impl Shower<'_> {
     async fn narrowed(&self, shape: Shape, body: &[u8]) -> Result<Vec<u8>, Refused> {
         let mut answer = Json::parse(body).map_err(EngineError::Broken)?;
         let own = match needs_containers(shape, &answer) {
-            true => self.containers().await?,
+            true => containers(self.engine, self.view, &self.who).await?,
             false => Containers::default(),
         };
         narrow(shape, &mut answer, &self.eyes(), &own, self.names);
@@ -113,21 +113,23 @@ impl Shower<'_> {
         }
     }
 
-    /// The owner's containers, and the caller's own
-    async fn containers(&self) -> Result<Containers, Refused> {
-        let (status, body) =
-            self.engine.question(Question::Labelled(cleanup::Kind::Container, &self.view.label())).await?;
-        if status != StatusCode::OK {
-            return Err(EngineError::Broken(format!("its list of containers has status {status}")).into());
-        }
-        let caller = self.who.caller.container.as_ref().map(|container| container.id.as_str());
-        Ok(Containers::read(&body, caller).map_err(EngineError::Broken)?)
-    }
-
     fn eyes(&self) -> Eyes {
         let suffix = self.view.suffix().to_owned();
         Eyes { own: Arc::clone(&self.own), who: Arc::clone(&self.who), policy: Arc::clone(&self.policy), suffix }
     }
+}
+
+/// The owner's containers, and the caller's own
+///
+/// # Errors
+/// When the engine cannot be asked.
+pub async fn containers(engine: &Engine, view: &View, who: &Who) -> Result<Containers, Refused> {
+    let (status, body) = engine.question(Question::Labelled(cleanup::Kind::Container, &view.label())).await?;
+    if status != StatusCode::OK {
+        return Err(EngineError::Broken(format!("its list of containers has status {status}")).into());
+    }
+    let caller = who.caller.container.as_ref().map(|container| container.id.as_str());
+    Ok(Containers::read(&body, caller).map_err(EngineError::Broken)?)
 }
 
 /// What an owner may see, for as long as an answer comes

@@ -70,6 +70,16 @@ impl Containers {
         };
         Ok(Self { own: listed.iter().map(container).collect(), caller: caller.map(str::to_owned) })
     }
+
+    /// Whether a container of that id is the owner's
+    pub fn has(&self, id: &str) -> bool {
+        self.own.contains_key(id)
+    }
+
+    /// How many of them are made of an image
+    pub fn of_image(&self, id: &str) -> usize {
+        self.own.values().filter(|container| container.image == id).count()
+    }
 }
 
 /// Whether an answer of this shape is about containers as well, so that the owner's must be known
@@ -96,7 +106,7 @@ fn usage(answer: &mut Json, sees: &impl Sees, own: &Containers) {
     keep(answer.member_mut("Images"), |image| label(image).is_none() || see(sees, Object::Image, image));
     if let Some(Json::List(images)) = answer.member_mut("Images") {
         for image in images {
-            let users = own.own.values().filter(|container| container.image == text(image, "Id")).count();
+            let users = own.of_image(text(image, "Id"));
             set(image, "Containers", Json::Int(users as i128));
         }
     }

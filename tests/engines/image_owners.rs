@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::gate::Gate;
+use super::generation::Store;
 use super::http::{Answer, Framing, PATIENCE, ask, request, send};
 use super::setting::Engine;
 use super::stage::Stage;
@@ -34,6 +35,10 @@ pub fn run(engine: &Engine) -> Vec<String> {
     play.what_is_built_carries_its_owner();
     play.a_prune_takes_what_is_ones_own();
     play.a_failed_build_gives_its_name_back();
+    play.what_a_build_has_on_its_way_is_in_nobodys_list();
+    play.a_platform_is_taken_out_of_nobodys_image();
+    play.an_image_tells_an_owner_of_its_own_names();
+    play.an_image_tells_an_owner_of_its_own_containers();
     play.failed
 }
 
@@ -304,6 +309,97 @@ impl Play<'_> {
         self.holds("and not the host's", !self.id("busybox:test").is_empty(), answer.text());
     }
 
+    fn what_a_build_has_on_its_way_is_in_nobodys_list(&mut self) {
+        let name = format!("{}steps:1", self.prefix());
+        let file = format!("FROM busybox:test\nENV a={name}\nENV b={name}\n");
+        let headers = ["Content-Type: application/x-tar".to_owned()];
+        let context = tar(&[("Dockerfile", file.as_bytes())]);
+        let build = request("POST", &format!("/build?t={name}"), &headers, &context, Framing::Length);
+        let said = send(&self.gate.socket_of(&owners()[0]), &build, 1).remove(0).text();
+        let steps: Vec<&str> = said.split(" ---\\u003e ").skip(2).filter_map(|step| step.get(..12)).collect();
+        let steps: Vec<&str> = steps.into_iter().filter(|id| id.bytes().all(|b| b.is_ascii_hexdigit())).collect();
+        let all = "/images/json?all=1";
+        let shown = |list: &str| steps.iter().filter(|id| list.contains(&format!("\"Id\":\"sha256:{id}"))).count();
+        let (bare, by_b) = (self.engine("GET", all).text(), self.b("GET", all).text());
+        self.holds("the engine lists what a build has on its way", shown(&bare) > 1, said.clone());
+        self.holds("nobody else is shown it", shown(&by_b) == 0, format!("{steps:?} {by_b}"));
+        self.a("DELETE", &format!("/images/{name}"));
+    }
+
+    fn a_platform_is_taken_out_of_nobodys_image(&mut self) {
+        if self.engine.generation() != "sid" {
+            return;
+        }
+        let platform = "%7B%22os%22%3A%22linux%22%2C%22architecture%22%3A%22amd64%22%7D";
+        let engine = self.engine.socket.clone();
+        let import = |name: &str| {
+            let target = format!("/images/create?fromSrc=-&repo={name}&tag=1&platform=linux/amd64");
+            let bytes = tar(&[("file", name.as_bytes())]);
+            let headers = ["Content-Type: application/x-tar".to_owned()];
+            send(&engine, &request("POST", &target, &headers, &bytes, Framing::Length), 1);
+        };
+        let is_whole = |name: &str| {
+            let body = json!({"Image": format!("{name}:1"), "Cmd": ["true"]}).to_string();
+            let made = ask(&engine, "POST", "/containers/create", &body);
+            let id = made.json()["Id"].as_str().unwrap_or_default().to_owned();
+            ask(&engine, "DELETE", &format!("/containers/{id}"), "");
+            made.status == 201
+        };
+        let (bare, through) = (format!("{}bare", self.prefix()), format!("{}through", self.prefix()));
+        for (name, socket) in [(&bare, engine.clone()), (&through, self.gate.socket_of(&owners()[0]))] {
+            import(name);
+            ask(&socket, "POST", &format!("/images/{name}:1/tag?repo={name}mine&tag=1"), "");
+            let answer = ask(&socket, "DELETE", &format!("/images/{name}mine:1?force=true&platforms={platform}"), "");
+            let takes = *name == bare && self.engine.store() == Store::Containerd;
+            self.holds(&format!("{name} loses its content: {takes}"), is_whole(name) != takes, answer.text());
+            if *name == through {
+                self.expect("it is refused", &answer, 403, "query.platforms");
+            }
+            for name in [name.clone(), format!("{name}mine")] {
+                self.engine("DELETE", &format!("/images/{name}:1?force=true"));
+            }
+        }
+    }
+
+    fn an_image_tells_an_owner_of_its_own_names(&mut self) {
+        let name = format!("{}own:1", self.prefix());
+        self.give(0, "tag", &name, &[]);
+        let target = "/images/busybox:test/json";
+        let [bare, by_a, by_b] = [self.engine("GET", target), self.a("GET", target), self.b("GET", target)];
+        let tells = |answer: &Answer| answer.text().contains(&name) && answer.text().contains("busybox:test");
+        self.holds("the engine tells of every name", tells(&bare), bare.text());
+        self.holds("an owner is told of its own", tells(&by_a), by_a.text());
+        self.holds("and of no other's", by_b.status == 200 && !by_b.text().contains(&name), by_b.text());
+        self.holds("the host's is told to all", by_b.text().contains("busybox:test"), by_b.text());
+        self.a("DELETE", &format!("/images/{name}"));
+    }
+
+    fn an_image_tells_an_owner_of_its_own_containers(&mut self) {
+        // Older engines do not tell of containers there.
+        if self.engine.generation() != "sid" {
+            return;
+        }
+        let body = json!({"Image": "busybox:test", "Cmd": ["true"]}).to_string();
+        let id = ask(&self.gate.socket_of(&owners()[0]), "POST", "/containers/create", &body).json()["Id"].clone();
+        let id = id.as_str().unwrap_or_default().to_owned();
+        for target in ["/images/json?manifests=1", "/images/busybox:test/json?manifests=1"] {
+            let [bare, by_a, by_b] =
+                [self.engine("GET", target), self.a("GET", target), self.b("GET", target)].map(|answer| answer.json());
+            let tells = self.engine.store() == Store::Containerd;
+            self.holds("the engine tells of all", users(&bare).contains(&id) == tells, &bare);
+            self.holds("an owner is told of its own", users(&by_a) == [id.clone()][..usize::from(tells)], &by_a);
+            self.holds("and of nobody else's", users(&by_b).is_empty(), &by_b);
+        }
+        let used = |answer: Answer| -> i64 {
+            let list = answer.json();
+            let images = list.as_array().into_iter().flatten();
+            images.filter_map(|image| image["Containers"].as_i64()).filter(|count| *count > 0).sum()
+        };
+        let (by_a, by_b) = (used(self.a("GET", "/images/json")), used(self.b("GET", "/images/json")));
+        self.holds("containers are counted as well", (by_a, by_b) == (1, 0), format!("{by_a} {by_b}"));
+        self.a("DELETE", &format!("/containers/{id}"));
+    }
+
     fn a_failed_build_gives_its_name_back(&mut self) {
         let name = format!("{}broken:1", self.prefix());
         let context = tar(&[("Dockerfile", b"FROM busybox:test\nCOPY nothing /\n".as_slice())]);
@@ -321,4 +417,12 @@ impl Play<'_> {
         self.holds("another may have it then", answer.is_success(), answer.text());
         self.b("DELETE", &format!("/images/{name}"));
     }
+}
+
+/// The containers that an answer about images tells of
+fn users(answer: &Value) -> Vec<String> {
+    let images = answer.as_array().cloned().unwrap_or_else(|| vec![answer.clone()]);
+    let manifests = images.iter().flat_map(|image| image["Manifests"].as_array().into_iter().flatten());
+    let ids = manifests.flat_map(|manifest| manifest["ImageData"]["Containers"].as_array().into_iter().flatten());
+    ids.filter_map(Value::as_str).map(str::to_owned).collect()
 }

@@ -282,9 +282,10 @@ fn a_pull_shows_an_image_only_when_it_has_ended_well() {
 #[test]
 fn a_list_shows_no_name_of_another() {
     let list = r#"[{"Id":"sha256:1","RepoTags":["source:1","app:1"],"RepoDigests":["app@sha256:1111111111111111111111111111111111111111111111111111111111111111"],"Labels":null},{"Id":"sha256:2","RepoTags":["app:1"],"RepoDigests":null},{"Id":"sha256:3","RepoTags":["<none>:<none>"],"Labels":{"sockwarden.owner":"a"}}]"#;
-    let two = Two::new(POLICY, move |request, images| match request.starts_with("GET /v1.41/images/json") {
-        true => list.to_owned(),
-        false => obeys(request, images),
+    let two = Two::new(POLICY, move |request, images| match request {
+        request if request.starts_with("GET /v1.41/images/json") => list.to_owned(),
+        request if request.starts_with("GET /v1.41/containers/json") => "[]".to_owned(),
+        request => obeys(request, images),
     });
     assert_eq!(two.tag(0, "app").status(), 200);
     let text = |owner| String::from_utf8(two.ask(owner, "GET", "/v1.41/images/json").body).unwrap();
@@ -293,6 +294,35 @@ fn a_list_shows_no_name_of_another() {
     assert!(mine.contains("sha256:3"), "{mine}");
     assert!(theirs.contains("source:1") && !theirs.contains("app"), "{theirs}");
     assert!(!theirs.contains("sha256:2") && !theirs.contains("sha256:3"), "{theirs}");
+}
+
+#[test]
+fn a_list_tells_of_ones_own_containers() {
+    let list = r#"[{"Id":"sha256:1","RepoTags":["source:1"],"RepoDigests":null,"Labels":null,"Containers":3,"Manifests":[{"ID":"sha256:1","ImageData":{"Containers":["c1","c2","c3"]}},{"ID":"sha256:2","ImageData":{"Containers":null}}]}]"#;
+    let own =
+        r#"[{"Id":"c2","State":"created","ImageID":"sha256:1"},{"Id":"c4","State":"created","ImageID":"sha256:4"}]"#;
+    let two = Two::new(POLICY, move |request, images| match request {
+        request if request.starts_with("GET /v1.41/images/json") => list.to_owned(),
+        request if request.starts_with("GET /v1.41/containers/json") => own.to_owned(),
+        request => obeys(request, images),
+    });
+    let told = String::from_utf8(two.ask(0, "GET", "/v1.41/images/json").body).unwrap();
+    assert!(told.contains(r#""Containers":1"#) && told.contains(r#"["c2"]"#), "{told}");
+    assert!(!told.contains("c1") && !told.contains("c3"), "{told}");
+}
+
+#[test]
+fn an_image_without_a_name_is_in_the_list_of_its_owner_alone() {
+    let list = r#"[{"Id":"sha256:1","RepoTags":[],"Labels":null},{"Id":"sha256:2","RepoTags":[],"Labels":{"sockwarden.owner":"a"}}]"#;
+    let two = Two::new(POLICY, move |request, images| match request {
+        request if request.starts_with("GET /v1.41/images/json") => list.to_owned(),
+        request if request.starts_with("GET /v1.41/containers/json") => "[]".to_owned(),
+        request => obeys(request, images),
+    });
+    let text = |owner| String::from_utf8(two.ask(owner, "GET", "/v1.41/images/json").body).unwrap();
+    let (mine, theirs) = (text(0), text(1));
+    assert!(mine.contains("sha256:2") && !mine.contains("sha256:1"), "{mine}");
+    assert!(!theirs.contains("sha256"), "{theirs}");
 }
 
 /// Longest wait for anything; long, as the machine may be busy

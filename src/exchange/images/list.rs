@@ -1,4 +1,4 @@
-//! The list of images, with what is another's left out: one element in memory at a time.
+//! Images as an owner is shown them, with what is another's left out; of a list one element in memory at a time.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,58 +12,104 @@ use crate::api::image_ref::ImageRef;
 use crate::exchange::images::Images;
 use crate::policy::images::name;
 use crate::policy::modify::OWNER_LABEL;
+use crate::shown::whole::Containers;
 
 /// An image of a list as an owner sees it: with the names it may see, or not at all
-fn shown(images: &Images, mut image: Value) -> Option<Value> {
-    let label = image.pointer("/Labels").and_then(|labels| labels.get(OWNER_LABEL)).and_then(Value::as_str);
-    let label = label.map(str::to_owned);
-    let texts = |key: &str| -> Vec<String> {
-        let list = image.get(key).and_then(Value::as_array).into_iter().flatten();
-        list.filter_map(Value::as_str).filter(|text| !text.starts_with(NONE)).map(str::to_owned).collect()
-    };
-    let full = |text: &String| ImageRef::read(text).map_or_else(|_| text.clone(), |image| name(&image));
-    let (tags, digests) = (texts("RepoTags"), texts("RepoDigests"));
-    let full_tags: Vec<String> = tags.iter().map(full).collect();
-    if tags.is_empty() && digests.is_empty() {
-        return images.sees_any(&[], &[], label.as_deref()).then_some(image);
+fn shown(images: &Images, own: &Containers, mut image: Value) -> Option<Value> {
+    in_use(&mut image, own);
+    let names = Names::of(images, &image, "/Labels");
+    if names.is_none() {
+        // Without a label it may be what another's build has on its way, and is used by who knows its id.
+        return (names.label.as_deref() == Some(&**images.owner.name())).then_some(image);
     }
-    let repository = |digest: &str| digest.split('@').next().unwrap_or(digest).to_owned();
-    let (seen_tags, rest): (Vec<_>, Vec<_>) = tags.into_iter().partition(|tag| images.sees_name(&full(tag)));
-    let of_a_seen_tag = |digest: &str| {
-        let prefix = format!("{}:", repository(digest));
-        seen_tags.iter().any(|tag| full(tag).starts_with(&prefix))
-    };
-    let seen_digests: Vec<String> = digests
-        .iter()
-        .filter(|digest| {
-            let digest = full(digest);
-            of_a_seen_tag(&digest) || images.sees_digest(&digest, &full_tags, label.as_deref())
-        })
-        .cloned()
-        .collect();
-    if seen_tags.is_empty() && seen_digests.is_empty() {
+    if names.tags.is_empty() && names.digests.is_empty() {
         return None;
     }
-    if !rest.is_empty() || seen_digests.len() < digests.len() {
-        let object = image.as_object_mut()?;
-        object.insert("RepoTags".to_owned(), seen_tags.into());
-        object.insert("RepoDigests".to_owned(), seen_digests.into());
-    }
+    names.put(&mut image);
     Some(image)
+}
+
+/// An image that an owner inspects, with the names that it may see and the containers that are its own
+pub fn inspected(images: &Images, own: &Containers, image: &mut Value) {
+    in_use(image, own);
+    Names::of(images, image, "/Config/Labels").put(image);
+}
+
+/// Whether an image that is inspected tells of containers
+pub fn tells_of_containers(image: &Value) -> bool {
+    image.get("Manifests").is_some()
+}
+
+/// The names of an image that its owner may see
+struct Names {
+    label: Option<String>,
+    tags: Vec<String>,
+    digests: Vec<String>,
+    /// How many there are
+    all: usize,
+}
+
+impl Names {
+    fn of(images: &Images, image: &Value, labels: &str) -> Self {
+        let label = image.pointer(labels).and_then(|labels| labels.get(OWNER_LABEL)).and_then(Value::as_str);
+        let texts = |key: &str| -> Vec<String> {
+            let list = image.get(key).and_then(Value::as_array).into_iter().flatten();
+            list.filter_map(Value::as_str).filter(|text| !text.starts_with(NONE)).map(str::to_owned).collect()
+        };
+        let full = |text: &String| ImageRef::read(text).map_or_else(|_| text.clone(), |image| name(&image));
+        let (mut tags, mut digests) = (texts("RepoTags"), texts("RepoDigests"));
+        let all = tags.len() + digests.len();
+        let full_tags: Vec<String> = tags.iter().map(full).collect();
+        tags.retain(|tag| images.sees_name(&full(tag)));
+        let repository = |digest: &str| digest.split('@').next().unwrap_or(digest).to_owned();
+        digests.retain(|digest| {
+            let digest = full(digest);
+            let prefix = format!("{}:", repository(&digest));
+            tags.iter().any(|tag| full(tag).starts_with(&prefix)) || images.sees_digest(&digest, &full_tags, label)
+        });
+        Self { label: label.map(str::to_owned), tags, digests, all }
+    }
+
+    fn is_none(&self) -> bool {
+        self.all == 0
+    }
+
+    fn put(self, image: &mut Value) {
+        let Self { label: _, tags, digests, all } = self;
+        if let Some(object) = image.as_object_mut().filter(|_| tags.len() + digests.len() < all) {
+            object.insert("RepoTags".to_owned(), tags.into());
+            object.insert("RepoDigests".to_owned(), digests.into());
+        }
+    }
+}
+
+/// Newer engines say how many containers are made of an image, and with containerd's store which (28.5)
+fn in_use(image: &mut Value, own: &Containers) {
+    let count = image.get("Id").and_then(Value::as_str).map(|id| own.of_image(id)).unwrap_or_default();
+    // Others say that they have not counted.
+    if let Some(containers) = image.get_mut("Containers").filter(|said| said.as_i64().is_some_and(|said| said >= 0)) {
+        *containers = count.into();
+    }
+    for manifest in image.get_mut("Manifests").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(ids) = manifest.pointer_mut("/ImageData/Containers").and_then(Value::as_array_mut) {
+            ids.retain(|id| id.as_str().is_some_and(|id| own.has(id)));
+        }
+    }
 }
 
 /// A JSON array of images on its way, each element held against what its owner sees
 pub struct List<B> {
     body: B,
     images: Images,
+    own: Containers,
     elements: Elements,
     ended: bool,
 }
 
 impl<B> List<B> {
-    /// Passes on of `body` what `images` shows
-    pub fn new(body: B, images: Images) -> Self {
-        Self { body, images, elements: Elements::default(), ended: false }
+    /// Passes on of `body` what `images` shows, to an owner of these containers
+    pub fn new(body: B, images: Images, own: Containers) -> Self {
+        Self { body, images, own, elements: Elements::default(), ended: false }
     }
 }
 
@@ -78,7 +124,7 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for List<B> {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
                 Some(Ok(frame)) => {
                     let data = frame.into_data().unwrap_or_default();
-                    this.elements.read(&data, |element| shown(&this.images, element))
+                    this.elements.read(&data, |element| shown(&this.images, &this.own, element))
                 }
                 None => {
                     this.ended = true;
