@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::case::{Case, Effect, cases};
 use super::gate::Gate;
-use super::http::{Answer, PATIENCE, ask, send};
+use super::http::{Answer, PATIENCE, ask, send_again};
 use super::setting::{Engine, on_each_engine};
 use super::stage::{Needs, Stage};
 
@@ -66,7 +66,7 @@ impl<'a> Play<'a> {
         let gate = &self.gates[&case.policy];
         let mut names = self.stage.names.clone();
         names.insert("name".to_owned(), format!("{}{number}", names["prefix"]));
-        let answers = send(&gate.socket(), &case.bytes(&names), case.answers.len());
+        let answers = send_again(&gate.socket(), &case.bytes(&names), case.answers.len());
         let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
         if statuses != case.answers {
             problems.push(format!("expected {:?}, got {}", case.answers, told(&answers)));
@@ -108,7 +108,7 @@ impl<'a> Play<'a> {
                 stage.player(who, &self.engine.socket, &case.needs());
             }
         }
-        let answers = send(&self.engine.socket, &case.bytes(&stage.names), case.answers.len());
+        let answers = send_again(&self.engine.socket, &case.bytes(&stage.names), case.answers.len());
         let expected = case.works_on.as_ref().is_none_or(|engines| self.engine.is_among(engines));
         let Some(effect) = &case.effect else { return };
         let look = || self.sees(case, effect, &stage.names, "");

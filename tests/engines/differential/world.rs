@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::base::Base;
 use super::oracle::Ground;
-use crate::engines::http::{Answer, PATIENCE, ask, removed, send};
+use crate::engines::http::{Answer, PATIENCE, ask, removed, send_again};
 use crate::engines::setting::Engine;
 use crate::engines::stage::Stage;
 
@@ -114,7 +114,7 @@ impl World {
 
     /// Sends bytes
     pub fn send(&self, bytes: &[u8]) -> Vec<Answer> {
-        send(&self.maker, bytes, 1)
+        send_again(&self.maker, bytes, 1)
     }
 
     /// What was done to the objects that a request is about, and what was made; afterwards all is as before
