@@ -8,7 +8,7 @@ use http::{Method, Request, Response, Version};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
-use crate::api::request::Content;
+use crate::api::request::{Content, Written};
 use crate::audit::Recorded;
 use crate::engine::{EngineError, root_cause};
 
@@ -89,7 +89,7 @@ impl Channel {
         ends: bool,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), EngineError> {
         let operation = recorded.approved().operation();
-        let name = operation.write().name;
+        let Written { name, body, .. } = operation.write();
         let mut request = Request::new(());
         (*request.method_mut(), *request.version_mut()) = (Method::POST, Version::HTTP_2);
         *request.uri_mut() =
@@ -106,7 +106,7 @@ impl Channel {
         let mut sender = self.sender.clone().ready().await.map_err(|error| broken(&error))?;
         let (response, mut stream) = sender.send_request(request, false).map_err(|error| broken(&error))?;
         // Who does not know a call answers and resets it before the message is on its way: the answer counts.
-        stream.send_data(message(recorded), ends).ok();
+        stream.send_data(message_of(body), ends).ok();
         Ok((response, stream))
     }
 }
@@ -117,7 +117,11 @@ fn broken(error: &dyn std::error::Error) -> EngineError {
 
 /// The message of a recorded call, framed
 pub fn message(recorded: &Recorded) -> Bytes {
-    match recorded.approved().operation().write().body {
+    message_of(recorded.approved().operation().write().body)
+}
+
+fn message_of(body: Content) -> Bytes {
+    match body {
         Content::Message(message) => framed(&message),
         Content::None | Content::Json(_) => framed(b""),
     }

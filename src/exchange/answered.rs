@@ -107,7 +107,8 @@ impl Exchange {
             end.outcome(Outcome::Complete);
             return Ok(Response::from_parts(parts, Full::new(body).map_err(|never| match never {}).boxed()));
         }
-        let shown = images.as_ref().map(|(images, _)| images.clone()).filter(|_| status == StatusCode::OK);
+        let is_inspected = matches!(operation, Operation::ImageInspect(_)) && status == StatusCode::OK;
+        let shown = images.as_ref().filter(|_| is_inspected).map(|(images, _)| images.clone());
         if let Some((images, hold)) = images.filter(|(_, hold)| status.is_success() && Images::follows(operation, hold))
         {
             let body = match hold {
@@ -125,7 +126,7 @@ impl Exchange {
             };
             return Ok(Response::from_parts(parts, Download::new(body, self.ending(status)?, idle).boxed()));
         }
-        if let (Operation::ImageInspect(_), Some(images), Some(view)) = (operation, &shown, self.view.clone()) {
+        if let (Some(images), Some(view)) = (&shown, self.view.clone()) {
             let body = Limited::new(body, self.gate.limits.body_bytes).collect().await;
             let body = body.map_err(|error| EngineError::Broken(error.to_string()))?.to_bytes();
             let body = self.inspected(images, &view, &body).await?;

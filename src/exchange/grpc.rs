@@ -49,7 +49,7 @@ use crate::api::request::{self, Content};
 use crate::api::route::NoRoute;
 use crate::audit::record::Outcome;
 use crate::engine::Link;
-use crate::engine::channel::{BUILD_ID, Channel, FRAMES_BUDGET, STREAM_WINDOW, WINDOW};
+use crate::engine::channel::{Channel, FRAMES_BUDGET, STREAM_WINDOW, WINDOW};
 use crate::exchange::images::Hold;
 use crate::exchange::ready::Ready;
 use crate::exchange::sending::{broke_off, in_time};
@@ -240,7 +240,7 @@ impl Exchange {
         };
         self.operation = endpoint.name;
         let metadata = head::read(&parts, &self.gate.limits, None)?;
-        let name = parts.headers.get(BUILD_ID).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let name = head::build(&parts);
         let received = Received::new(received, Arc::clone(&self.bytes));
         let mut whole = body::read(received, &self.gate.limits, &self.gate.room).await?;
         let message = only_message(std::mem::take(&mut whole.bytes))?;

@@ -7,7 +7,7 @@ use http::uri::PathAndQuery;
 
 use crate::answer::Refused;
 use crate::config::Limits;
-use crate::engine::channel::{Metadata, TIMEOUT};
+use crate::engine::channel::{BUILD_ID, Metadata, TIMEOUT};
 
 /// Reads a call's head; `several` names the one header that may stand more than once, where there is one
 ///
@@ -48,6 +48,11 @@ pub fn target<'a>(parts: &'a Parts, limits: &Limits) -> Result<&'a str, Refused>
     let limit = limits.target_bytes;
     let target = parts.uri.path_and_query().map_or("", PathAndQuery::as_str);
     if target.len() > limit { Err(Refused::TargetTooLong { limit }) } else { Ok(target) }
+}
+
+/// The build that a call is about, as the client names it
+pub fn build(parts: &Parts) -> Option<String> {
+    parts.headers.get(BUILD_ID).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 /// Whether the content type is gRPC's, with messages of protobuf

@@ -20,7 +20,7 @@ use crate::api::message::write_message;
 use crate::api::request::{self, Content, Misread};
 use crate::audit::Recorded;
 use crate::audit::record::Outcome;
-use crate::engine::channel::{BUILD_ID, Channel, framed, message};
+use crate::engine::channel::{Channel, framed, message};
 use crate::exchange::body::Room;
 use crate::exchange::grpc::frames::Said;
 use crate::exchange::grpc::head;
@@ -59,8 +59,7 @@ impl Exchange {
         room: &'a Room,
     ) -> Result<Begun<'a>, Refused> {
         let metadata = head::read(parts, &self.gate.limits, None)?;
-        let build = parts.headers.get(BUILD_ID).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let starts = Starts { gate: Arc::clone(&self.gate), who: Arc::clone(&self.who), build };
+        let starts = Starts { gate: Arc::clone(&self.gate), who: Arc::clone(&self.who), build: head::build(parts) };
         let mut said = Said::new(received, room, Arc::clone(&self.bytes));
         let patience = self.gate.limits.body_time;
         let first = timeout(patience, said.next()).await.map_err(|_| Refused::TooSlow(patience))??;
